@@ -1,0 +1,56 @@
+//! The command line: what was typed, and which command does it. Nothing imports this module.
+//!
+//! Exit codes: 0 done; 1 something was found or withheld; 2 usage or configuration.
+
+mod check;
+mod demo;
+mod filter;
+mod keys;
+mod quarantine;
+mod run;
+
+use crate::error::{Fate, Result};
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Anonymizes log and event streams on Kafka: fast, exactly as the policies say, fail-closed.
+#[derive(Parser)]
+#[command(name = "limpid", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the service: raw topics in, clean topics out
+    Run(run::Args),
+    /// Show everything on an embedded broker, no set-up
+    Demo(demo::Args),
+    /// Clean files or standard input, one JSON record a line, to standard output
+    Filter(filter::Args),
+    /// Check configurations and policies, and run the policies' own tests
+    Check(check::Args),
+    /// Make keys for pseudonyms and for the quarantine
+    Keys(keys::Args),
+    /// Read what was withheld
+    Quarantine(quarantine::Args),
+}
+
+/// Parses the arguments, runs the command, reports its error, gives the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done: Result<ExitCode> = match cli.command {
+        Command::Run(args) => run::main(args),
+        Command::Demo(args) => demo::main(args),
+        Command::Filter(args) => filter::main(args),
+        Command::Check(args) => check::main(args),
+        Command::Keys(args) => keys::main(args),
+        Command::Quarantine(args) => quarantine::main(args),
+    };
+    done.unwrap_or_else(|error| {
+        anstream::eprintln!("limpid: {error}");
+        ExitCode::from(if error.fate() == Fate::Usage { 2 } else { 1 })
+    })
+}

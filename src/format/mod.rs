@@ -1,0 +1,20 @@
+//! Formats: bytes → structure → spliced bytes. Knows paths and rule numbers; never keys, never
+//! policies.
+
+mod out;
+pub mod paths;
+
+pub use out::Out;
+
+/// A scalar that a rule decides, by meaning: escapes are undone.
+#[derive(Clone, Copy)]
+pub enum Scalar<'a> {
+    /// A string's characters.
+    Text(&'a str),
+    /// A number's spelling, valid JSON.
+    Number(&'a str),
+    /// `true` or `false`.
+    Bool(bool),
+    /// `null`.
+    Null,
+}

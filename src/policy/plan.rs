@@ -1,0 +1,142 @@
+//! A policy, compiled: immutable, shared between lanes, swapped whole.
+
+use crate::format::paths::{Paths, RuleId};
+use crate::keys::Pseudonyms;
+use crate::transform::Transform;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What happens to values that no rule names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unlisted {
+    /// They stay.
+    Keep,
+    /// They go: only what a rule keeps gets through.
+    Drop,
+}
+
+/// What happens where a rule meets a value of another kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnMismatch {
+    /// The value becomes `"[redacted]"`.
+    Redact,
+    /// It stays.
+    Keep,
+    /// The whole record is withheld.
+    Quarantine,
+}
+
+/// One rule, compiled.
+#[derive(Debug)]
+pub struct Rule {
+    /// What it does.
+    pub transform: Transform,
+    /// What it does about values of another kind.
+    pub mismatch: OnMismatch,
+    /// Its name in metrics: number (from 1) and transform, such as `3 drop`.
+    pub label: String,
+}
+
+/// The headers that a rule names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderName {
+    /// `$header.NAME`: that name, byte for byte.
+    Named(Box<str>),
+    /// `$header.*`: every header.
+    Any,
+}
+
+impl HeaderName {
+    /// Does it name this header?
+    #[must_use]
+    pub fn fits(&self, name: &[u8]) -> bool {
+        match self {
+            Self::Named(wanted) => wanted.as_bytes() == name,
+            Self::Any => true,
+        }
+    }
+}
+
+/// A policy, compiled to what the engine walks.
+#[derive(Debug)]
+pub struct Plan {
+    /// Whose data it is for.
+    pub tenant: Arc<str>,
+    /// The policy's own version number.
+    pub version: u64,
+    /// The paths into the value.
+    pub paths: Paths,
+    /// The rules, in order.
+    pub rules: Vec<Rule>,
+    /// The first rule that names `$key`.
+    pub key_rule: Option<RuleId>,
+    /// Header names with their rules, in rule order: the first that fits decides.
+    pub header_rules: Vec<(HeaderName, RuleId)>,
+    /// What happens to the rest.
+    pub unlisted: Unlisted,
+    /// Where pseudonym keys come from; present if any rule needs them.
+    pub pseudonyms: Option<Pseudonyms>,
+}
+
+/// All tenants' plans, immutable; a reload makes a new set.
+///
+/// Each plan has a slot, and its rules have a stretch of one flat row of counters, so that the
+/// engine counts rule hits without a map.
+#[derive(Debug, Default)]
+pub struct Policies {
+    plans: Vec<Plan>,
+    rule_base: Vec<usize>,
+    by_tenant: HashMap<Arc<str>, usize>,
+}
+
+impl Policies {
+    /// The plans of distinct tenants.
+    ///
+    /// # Errors
+    /// The name of a tenant that has two.
+    pub fn new(plans: Vec<Plan>) -> Result<Self, Arc<str>> {
+        let mut all = Self::default();
+        let mut base = 0;
+        for plan in plans {
+            let slot = all.plans.len();
+            if all.by_tenant.insert(plan.tenant.clone(), slot).is_some() {
+                return Err(plan.tenant);
+            }
+            all.rule_base.push(base);
+            base += plan.rules.len();
+            all.plans.push(plan);
+        }
+        all.rule_base.push(base);
+        Ok(all)
+    }
+
+    /// The slot of a tenant's plan.
+    #[must_use]
+    pub fn slot(&self, tenant: &str) -> Option<usize> {
+        self.by_tenant.get(tenant).copied()
+    }
+
+    /// The plan in a slot that [`Policies::slot`] gave.
+    #[must_use]
+    pub fn plan(&self, slot: usize) -> &Plan {
+        &self.plans[slot]
+    }
+
+    /// Every plan, by slot.
+    #[must_use]
+    pub fn plans(&self) -> &[Plan] {
+        &self.plans
+    }
+
+    /// Where the counters of a slot's rules begin in the flat row.
+    #[must_use]
+    pub fn rule_base(&self, slot: usize) -> usize {
+        self.rule_base[slot]
+    }
+
+    /// Length of the flat row: the rules of all plans.
+    #[must_use]
+    pub fn rules_total(&self) -> usize {
+        self.rule_base.last().copied().unwrap_or(0)
+    }
+}

@@ -1,0 +1,15 @@
+//! limpid's integration tests, one binary.
+
+mod admin;
+mod broker;
+mod cases;
+mod cli;
+mod docs;
+mod filter;
+mod lane;
+mod leak;
+mod naive;
+mod oracle;
+mod quarantine;
+mod reject;
+mod tidy;
