@@ -1,7 +1,7 @@
 //! The scalar twin: the specification of [`Block`], and what runs where there is no SIMD.
 
-use super::stage1::{self, BLOCK, Block, Found};
 use super::Index;
+use super::stage1::{self, BLOCK, Block, Found};
 
 #[derive(Clone, Copy)]
 struct Scalar([u8; BLOCK]);
