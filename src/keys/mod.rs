@@ -5,16 +5,31 @@
 //! no `Display`, and their `Debug` prints nothing of them.
 
 mod derive;
+mod pair;
+mod source;
 
 pub use derive::{Epoch, PseudonymKey, Pseudonyms};
+pub(crate) use pair::Kem;
+pub use pair::{KEY_ID_BYTES, KeyFault, PrivateKey, PublicKey};
+pub use source::SecretSource;
 
+use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// A secret's length in bytes.
 pub const SECRET_BYTES: usize = 32;
+
+/// Fresh bytes of the operating system's randomness.
+fn random() -> Result<Zeroizing<[u8; SECRET_BYTES]>> {
+    let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
+    getrandom::fill(&mut *bytes).map_err(|error| {
+        Error::fatal(format!("the operating system gives no randomness: {error}"))
+    })?;
+    Ok(bytes)
+}
 
 /// A named secret of the keyring.
 #[derive(Zeroize, ZeroizeOnDrop)]
