@@ -2,6 +2,7 @@
 //! (immutable, checked), with all complaints at once, before a port is bound or a group joined.
 
 use crate::engine::Limits;
+use crate::keys::SecretSource;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,17 +48,6 @@ impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
-}
-
-/// Where a secret comes from.
-#[derive(Debug, Clone)]
-pub enum SecretSource {
-    /// A file that only its owner can read.
-    File(PathBuf),
-    /// An environment variable.
-    Env(String),
-    /// The standard output of a command: program and arguments.
-    Command(Vec<String>),
 }
 
 /// Raw topics, the clean topic, and where the tenant's name is.
