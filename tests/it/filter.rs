@@ -1,5 +1,6 @@
 //! `limpid filter`: the machine on made-up readers and writers.
 
+use crate::cli::{Run, limpid, run};
 use limpid::demo::events::Events;
 use limpid::engine::Limits;
 use limpid::error::{Reason, Result};
@@ -7,7 +8,10 @@ use limpid::filter::{Job, Source, Summary, filter};
 use limpid::format::paths::{Paths, RulePath, Segment};
 use limpid::policy::{OnMismatch, Plan, Policies, Rule, Unlisted};
 use std::collections::VecDeque;
+use std::fs;
 use std::io::{self, Cursor, Read, Write};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -256,4 +260,126 @@ fn what_came_before_a_failing_input_is_written() {
     let error = filter(job(2), sources.into_iter(), &mut output, |_| {}).unwrap_err();
     assert_eq!(error.to_string(), "b: no such file");
     assert_eq!(output, b"{\"a\":1}\n");
+}
+
+// From here on through the binary.
+
+/// A folder with a policy and what else a run needs.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new(policy: &str) -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        folder.write("policy.yaml", policy.as_bytes());
+        folder
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.0.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().into()
+    }
+
+    fn run(&self, args: &[&str], input: &[u8]) -> Run {
+        let policy = self.0.path().join("policy.yaml");
+        let args = [&["filter", "--policy", policy.to_str().unwrap()], args].concat();
+        run(&args, input)
+    }
+}
+
+const DROPS_MAIL: &str = "
+tenant: acme
+version: 1
+rules:
+  - fields: [mail]
+    do: drop
+";
+
+const PSEUDONYMS: &str = "
+tenant: acme
+version: 1
+key: acme
+epoch: 1d
+rules:
+  - fields: [id]
+    do: pseudonymize
+";
+
+#[test]
+fn the_program_writes_clean_lines_and_one_summary() {
+    let folder = Folder::new(DROPS_MAIL);
+    let all_clean = folder.run(&[], b"{\"a\":1,\"mail\":\"canary@x.example\"}\n");
+    assert_eq!(all_clean.stdout, "{\"a\":1}\n");
+    assert_eq!(all_clean.stderr, "limpid: 1 in, 1 clean, 0 withheld\n");
+    assert_eq!(all_clean.code, Some(0));
+    let withheld = folder.run(&["-"], b"{\"a\":1}\n{\"mail\":\"canary\n");
+    assert_eq!(withheld.stdout, "{\"a\":1}\n");
+    assert_eq!(withheld.stderr, "limpid: 2 in, 1 clean, 1 withheld (malformed 1)\n");
+    assert_eq!(withheld.code, Some(1));
+}
+
+#[test]
+fn files_are_read_in_the_order_given_standard_input_among_them() {
+    let folder = Folder::new(DROPS_MAIL);
+    let one = folder.write("one.ndjson", b"{\"n\":1}");
+    let three = folder.write("three.zst", &zstd::encode_all(&b"{\"n\":3}\n"[..], 1).unwrap());
+    let run = folder.run(&["--threads", "2", &one, "-", &three], b"{\"n\":2}\n");
+    assert_eq!(run.stdout, "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n");
+}
+
+#[test]
+fn missing_inputs_are_all_reported_before_anything_is_read() {
+    let folder = Folder::new(DROPS_MAIL);
+    let there = folder.write("there", b"{}\n");
+    let here = folder.0.path().to_str().unwrap();
+    let run = folder.run(&[&there, "/no/such/a", here, "/no/such/b"], b"");
+    assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
+    let lines: Vec<&str> = run.stderr.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", run.stderr);
+    for (line, path) in lines.iter().zip(["/no/such/a", here, "/no/such/b"]) {
+        assert!(line.starts_with(&format!("limpid: cannot read {path}: ")), "{line}");
+    }
+    assert_eq!(folder.run(&["-", "-"], b"").code, Some(2));
+}
+
+#[test]
+fn a_policy_that_needs_a_key_is_refused_without_one() {
+    let folder = Folder::new(PSEUDONYMS);
+    let run = folder.run(&[], b"{\"id\":1}\n");
+    assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
+    assert!(run.stderr.contains("policy.yaml:4:"), "{}", run.stderr);
+}
+
+#[test]
+fn the_timestamp_decides_the_epoch_and_with_it_the_pseudonyms() {
+    let folder = Folder::new(PSEUDONYMS);
+    let made = run(&["keys", "new", "acme"], b"");
+    let keys = folder.write("keys.yaml", made.stdout.as_bytes());
+    fs::set_permissions(&keys, fs::Permissions::from_mode(0o600)).unwrap();
+    let at = |time| {
+        let run = folder.run(&["--keys", &keys, "--timestamp", time], b"{\"id\":1}\n");
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        run.stdout
+    };
+    let morning = at("2026-03-01T07:00:00Z");
+    assert_ne!(morning, "{\"id\":1}\n");
+    assert_eq!(morning, at("2026-03-01T23:00:00Z"));
+    assert_ne!(morning, at("2026-03-02T07:00:00Z"));
+    let wrong = folder.run(&["--keys", &keys, "--timestamp", "yesterday"], b"");
+    assert_eq!(wrong.code, Some(2));
+}
+
+#[test]
+fn a_broken_pipe_is_no_error() {
+    let folder = Folder::new(DROPS_MAIL);
+    let input = folder.write("input", &events(20_000));
+    let policy = folder.0.path().join("policy.yaml");
+    let mut command = limpid(&["filter", "--policy", policy.to_str().unwrap(), &input]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut [0; 100]).unwrap();
+    drop(stdout);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }
