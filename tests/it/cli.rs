@@ -62,8 +62,8 @@ fn help() -> String {
         let args: Vec<&str> = words.split_whitespace().chain(["--help"]).collect();
         let help = run(&args, b"");
         assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""), "{args:?}");
-        let title = format!("limpid {words}");
-        page.push_str(&format!("\n## `{}`\n\n```text\n{}```\n", title.trim_end(), help.stdout));
+        let title = format!("limpid{words}");
+        page.push_str(&format!("\n## `{}`\n\n```text\n{}```\n", title, help.stdout));
     }
     page
 }
