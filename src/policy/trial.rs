@@ -139,7 +139,7 @@ impl<'a> Bench<'a> {
                 key: clean.key().map(<[u8]>::to_vec),
                 headers: match clean.headers() {
                     CleanHeaders::Same => owned(headers),
-                    CleanHeaders::Edited(edited) => owned(edited),
+                    CleanHeaders::Edited(edited) => owned(&edited),
                 },
             },
         }
