@@ -1,9 +1,16 @@
 //! The records of one batch on their way out: one arena for all clean bytes, one entry a record.
+//!
+//! Clean bytes are not handed on record by record, as the arena may move while it grows. They are
+//! read once the whole batch is in it, and then stay in place until [`Batch::clear`]: a producer
+//! may send straight from here, without a copy.
 
-use super::Tally;
+use super::edit::Edited;
+use super::{RuleTally, Tally};
 use crate::error::Reason;
+use crate::format::Out;
+use crate::format::json::Edit;
 use crate::policy::Policies;
-use crate::record::{Headers, Record};
+use crate::record::{Header, Headers, Raw, Record};
 use std::fmt;
 use std::ops::Range;
 
@@ -47,7 +54,26 @@ pub enum CleanHeaders<'a> {
     /// Those of the source record, all of them, as they are (no rule touched one).
     Same,
     /// These instead.
-    Edited(&'a dyn Headers),
+    Edited(EditedHeaders<'a>),
+}
+
+/// The headers that a plan left of a record.
+#[derive(Clone, Copy)]
+pub struct EditedHeaders<'a> {
+    arena: &'a [u8],
+    list: &'a [EditedHeader],
+}
+
+impl Headers for EditedHeaders<'_> {
+    fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    fn get(&self, index: usize) -> Option<Header<'_>> {
+        let header = self.list.get(index)?;
+        let value = header.value.clone().map(|value| Raw::new(&self.arena[value]));
+        Some((&self.arena[header.name.clone()], value))
+    }
 }
 
 /// A record that must not be published.
@@ -72,20 +98,45 @@ pub enum Outcome<'a> {
 /// A batch: filled by [`super::Engine::clean`], then read by index. Reused from batch to batch.
 #[derive(Default)]
 pub struct Batch {
-    bytes: Vec<u8>,
+    arena: Vec<u8>,
     entries: Vec<Entry>,
+    headers: Vec<EditedHeader>,
     tally: Tally,
 }
 
+/// A record's parts, as ranges of the arena.
+#[derive(Default)]
 struct Entry {
+    slot: Option<usize>,
+    withheld: Option<Reason>,
+    value: Option<Range<usize>>,
+    key: Key,
+    /// A range of `Batch::headers`; `None`: as they were.
+    headers: Option<Range<usize>>,
+    /// Where its bytes in the arena begin.
+    start: usize,
+}
+
+#[derive(Default)]
+enum Key {
+    #[default]
+    Same,
+    Dropped,
+    Replaced(Range<usize>),
+}
+
+struct EditedHeader {
+    name: Range<usize>,
     value: Option<Range<usize>>,
 }
 
 impl Batch {
     /// Empties it, keeping its memory.
     pub fn clear(&mut self) {
-        self.bytes.clear();
+        self.arena.clear();
         self.entries.clear();
+        self.headers.clear();
+        self.tally.clear();
     }
 
     /// How many records it holds.
@@ -103,7 +154,13 @@ impl Batch {
     /// Bytes of memory that the arena holds.
     #[must_use]
     pub fn arena_bytes(&self) -> usize {
-        self.bytes.capacity()
+        self.arena.capacity()
+    }
+
+    /// What the batch came to.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     /// What became of record number `index`; `record` and `policies` are the ones given to
@@ -115,18 +172,157 @@ impl Batch {
         record: &Record<'a>,
         policies: &'a Policies,
     ) -> Outcome<'a> {
-        let _ = policies;
-        let value = self.entries[index].value.clone().map(|range| &self.bytes[range]);
-        Outcome::Clean(Clean {
-            value,
-            key: record.key.map(crate::record::Raw::expose),
-            headers: CleanHeaders::Same,
-        })
+        let entry = &self.entries[index];
+        if let Some(reason) = entry.withheld {
+            let tenant = entry.slot.map(|slot| &*policies.plan(slot).tenant);
+            return Outcome::Withheld(Withheld { reason, tenant });
+        }
+        let key = match &entry.key {
+            Key::Same => record.key.map(Raw::expose),
+            Key::Dropped => None,
+            Key::Replaced(range) => Some(&self.arena[range.clone()]),
+        };
+        let headers = match &entry.headers {
+            None => CleanHeaders::Same,
+            Some(range) => {
+                let list = &self.headers[range.clone()];
+                CleanHeaders::Edited(EditedHeaders { arena: &self.arena, list })
+            }
+        };
+        let value = entry.value.clone().map(|range| &self.arena[range]);
+        Outcome::Clean(Clean { value, key, headers })
     }
 
-    /// What the batch came to.
-    #[must_use]
-    pub fn tally(&self) -> &Tally {
-        &self.tally
+    /// Opens the entry of the next record.
+    pub(super) fn begin(&mut self, policies: &Policies) {
+        self.tally.fit(policies);
+        self.entries.push(Entry { start: self.arena.len(), ..Entry::default() });
+    }
+
+    /// Notes whose record it is.
+    pub(super) fn name_tenant(&mut self, slot: usize) {
+        self.entry().slot = Some(slot);
+        self.tally.touch(slot);
+    }
+
+    /// The open entry's parts, and the counters of its plan's rules.
+    pub(super) fn parts(&mut self, policies: &Policies, slot: usize) -> Open<'_> {
+        let Self { arena, entries, headers, tally } = self;
+        let entry = entries.last_mut().expect("begin has opened an entry");
+        let base = policies.rule_base(slot);
+        let rules = &mut tally.rules[base..base + policies.plan(slot).rules.len()];
+        Open { out: Parts { arena, headers, entry }, rules }
+    }
+
+    /// Closes the open entry and counts it.
+    pub(super) fn finish(
+        &mut self,
+        route: usize,
+        record: &Record<'_>,
+        cleaned: Result<(), Reason>,
+    ) {
+        if let Err(reason) = cleaned {
+            let entry = self.entry();
+            entry.withheld = Some(reason);
+            let (start, headers) = (entry.start, entry.headers.take());
+            self.arena.truncate(start);
+            if let Some(headers) = headers {
+                self.headers.truncate(headers.start);
+            }
+        }
+        let bytes_out = self.entry().value.as_ref().map(ExactSizeIterator::len);
+        let row = self.tally.route(route);
+        row.records_in += 1;
+        row.bytes_in += record.value.map_or(0, Raw::len) as u64;
+        match cleaned {
+            Err(reason) => row.withheld[reason as usize] += 1,
+            Ok(()) => {
+                row.records_out += 1;
+                row.bytes_out += bytes_out.unwrap_or(0) as u64;
+                row.tombstones += u64::from(bytes_out.is_none());
+            }
+        }
+    }
+
+    fn entry(&mut self) -> &mut Entry {
+        self.entries.last_mut().expect("begin has opened an entry")
+    }
+}
+
+/// A record being cleaned: where its parts go, and what its rules are counted in.
+pub(super) struct Open<'a> {
+    pub(super) out: Parts<'a>,
+    pub(super) rules: &'a mut [RuleTally],
+}
+
+/// The parts of a record being cleaned.
+pub(super) struct Parts<'a> {
+    arena: &'a mut Vec<u8>,
+    headers: &'a mut Vec<EditedHeader>,
+    entry: &'a mut Entry,
+}
+
+impl Parts<'_> {
+    /// Writes the value.
+    pub(super) fn value(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), Reason>,
+    ) -> Result<(), Reason> {
+        let start = self.arena.len();
+        write(self.arena)?;
+        self.entry.value = Some(start..self.arena.len());
+        Ok(())
+    }
+
+    /// Bytes of the value written.
+    pub(super) fn value_bytes(&self) -> usize {
+        self.entry.value.as_ref().map_or(0, ExactSizeIterator::len)
+    }
+
+    /// Runs an edit that writes bare bytes.
+    pub(super) fn plain(
+        &mut self,
+        edit: impl FnOnce(&mut Out<'_>) -> Result<Edit, Reason>,
+    ) -> Result<Edited, Reason> {
+        let start = self.arena.len();
+        let edit = edit(&mut Out::plain(self.arena))?;
+        if edit == Edit::Replace {
+            return Ok(Edited::Replace(start..self.arena.len()));
+        }
+        self.arena.truncate(start);
+        Ok(if edit == Edit::Drop { Edited::Drop } else { Edited::Keep })
+    }
+
+    pub(super) fn set_key(&mut self, edit: Edited) {
+        self.entry.key = match edit {
+            Edited::Keep => Key::Same,
+            Edited::Drop => Key::Dropped,
+            Edited::Replace(range) => Key::Replaced(range),
+        };
+    }
+
+    /// From here on the record has its own list of headers.
+    pub(super) fn edit_headers(&mut self) {
+        self.entry.headers = Some(self.headers.len()..self.headers.len());
+    }
+
+    /// Adds a header to that list, unless it was dropped.
+    pub(super) fn push_header(&mut self, name: &[u8], value: Option<&[u8]>, edit: Edited) {
+        let value = match edit {
+            Edited::Drop => return,
+            Edited::Keep => value.map(|value| self.store(value)),
+            Edited::Replace(range) => Some(range),
+        };
+        let name = self.store(name);
+        self.headers.push(EditedHeader { name, value });
+        if let Some(range) = &mut self.entry.headers {
+            range.end = self.headers.len();
+        }
+    }
+
+    fn store(&mut self, bytes: &[u8]) -> Range<usize> {
+        let start = self.arena.len();
+        self.arena.extend_from_slice(bytes);
+        start..self.arena.len()
     }
 }

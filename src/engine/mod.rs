@@ -1,16 +1,27 @@
 //! The pure middle: tenant, plan, kernel, transforms → [`Clean`] or [`Withheld`].
 //!
 //! No I/O, no clock, no allocation in steady state. The engine is the only place that can make a
-//! [`Clean`]; the brokers take nothing else for a clean topic.
+//! [`Clean`]; the brokers take nothing else for a clean topic. It never fails: what cannot be made
+//! clean is an outcome too, and a panic below it is caught and becomes [`Reason::Internal`] for
+//! that one record.
 
 mod batch;
+mod edit;
 mod tally;
+mod tenant;
 
-pub use batch::{Batch, Clean, CleanHeaders, Outcome, Withheld};
+pub use batch::{Batch, Clean, CleanHeaders, EditedHeaders, Outcome, Withheld};
 pub use tally::{RouteTally, RuleTally, Tally};
+pub use tenant::{FieldPath, TenantSource};
 
-use crate::policy::Policies;
-use crate::record::Record;
+use crate::error::Reason;
+use crate::format::json::{Scratch, splice};
+use crate::keys::PseudonymKey;
+use crate::policy::{Plan, Policies};
+use crate::record::{Raw, Record};
+use crate::scan::Scanner;
+use edit::PlanEditor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Bounds on one record, from the configuration.
@@ -34,21 +45,6 @@ impl Default for Limits {
     }
 }
 
-/// Where the name of a record's tenant stands.
-#[derive(Debug)]
-pub enum TenantSource {
-    /// Known beforehand: taken from the topic's name, or the only one there is.
-    Fixed(Arc<str>),
-    /// The value of this header (its last, if repeated with different values: none).
-    Header(Box<[u8]>),
-    /// The record's key, whole.
-    Key,
-    /// A member of the JSON value: names from the root.
-    Field(Vec<Box<str>>),
-    /// Nowhere: only the route's default policy.
-    Nowhere,
-}
-
 /// What the engine needs to know of a route, for one source topic.
 #[derive(Debug)]
 pub struct Route {
@@ -63,17 +59,28 @@ pub struct Route {
 /// Cleans records into batches. One per lane; keeps the scratch.
 pub struct Engine {
     limits: Limits,
+    scratch: Scratch,
+    /// The last pseudonym key of each slot, with its epoch.
+    keys: Vec<Option<(i64, PseudonymKey)>>,
+    /// Which [`Policies`] the keys are of.
+    generation: u64,
 }
 
 impl Engine {
     /// An engine with these limits.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits }
+        Self::with_scanner(limits, Scanner::detect())
     }
 
-    /// Cleans one record and appends the outcome to `batch`. Never fails: what cannot be made
-    /// clean is an outcome too.
+    /// An engine whose kernel runs on `scanner`: for tests and benches that compare them.
+    #[must_use]
+    pub fn with_scanner(limits: Limits, scanner: Scanner) -> Self {
+        Self { limits, scratch: Scratch::new(scanner), keys: Vec::new(), generation: 0 }
+    }
+
+    /// Cleans one record and appends its outcome to `batch`. All records of a batch are cleaned
+    /// with the same `policies`.
     pub fn clean(
         &mut self,
         policies: &Policies,
@@ -81,6 +88,185 @@ impl Engine {
         record: &Record<'_>,
         batch: &mut Batch,
     ) {
-        let _ = (policies, route, record, batch, self.limits);
+        if self.generation != policies.generation() {
+            self.keys.clear();
+            self.keys.resize(policies.plans().len(), None);
+            self.generation = policies.generation();
+        }
+        batch.begin(policies);
+        let cleaned = guarded(|| self.clean_inner(policies, route, record, batch));
+        batch.finish(route.index, record, cleaned);
+    }
+
+    fn clean_inner(
+        &mut self,
+        policies: &Policies,
+        route: &Route,
+        record: &Record<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), Reason> {
+        if record.value.is_some_and(|value| value.len() > self.limits.value_bytes) {
+            return Err(Reason::Limits);
+        }
+        let depth = self.limits.depth;
+        let slot = tenant::slot(policies, route, record, depth, &mut self.scratch)?;
+        let slot = slot.ok_or(Reason::Tenant)?;
+        batch.name_tenant(slot);
+        let plan = policies.plan(slot);
+        let key = epoch_key(&mut self.keys[slot], plan, record.timestamp_ms)?;
+        let batch::Open { out: mut parts, rules } = batch.parts(policies, slot);
+        let mut editor = PlanEditor::new(plan, key, rules);
+        if let Some(value) = record.value {
+            let value = value.expose();
+            let scratch = &mut self.scratch;
+            parts.value(|out| splice(value, &plan.paths, depth, scratch, &mut editor, out))?;
+        }
+        edit::key(&mut editor, record.key.map(Raw::expose), &mut parts)?;
+        edit::headers(&mut editor, record.headers, &mut parts)?;
+        if parts.value_bytes() > self.limits.clean_bytes {
+            return Err(Reason::Limits);
+        }
+        Ok(())
+    }
+}
+
+/// Runs the kernel on one record; its panic is that record's fate alone.
+fn guarded(clean: impl FnOnce() -> Result<(), Reason>) -> Result<(), Reason> {
+    catch_unwind(AssertUnwindSafe(clean)).unwrap_or(Err(Reason::Internal))
+}
+
+/// The pseudonym key of a record's epoch, from the cache of its plan's slot.
+fn epoch_key<'k>(
+    cached: &'k mut Option<(i64, PseudonymKey)>,
+    plan: &Plan,
+    timestamp_ms: Option<i64>,
+) -> Result<Option<&'k PseudonymKey>, Reason> {
+    let Some(pseudonyms) = &plan.pseudonyms else { return Ok(None) };
+    // A record without a time has no epoch: any choice could link or unlink it wrongly.
+    let number = pseudonyms.epoch().number(timestamp_ms).ok_or(Reason::Malformed)?;
+    if cached.as_ref().is_none_or(|(cached, _)| *cached != number) {
+        *cached = Some((number, pseudonyms.key(number)));
+    }
+    Ok(cached.as_ref().map(|(_, key)| key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::paths::{Paths, RuleId, RulePath, Segment};
+    use crate::policy::{HeaderName, OnMismatch, Rule, Unlisted};
+    use crate::record::NO_HEADERS;
+    use crate::transform::Transform;
+
+    fn plan(tenant: &str, rules: &[(&str, Transform)]) -> Plan {
+        let mut paths = Vec::new();
+        for (number, (path, transform)) in rules.iter().enumerate() {
+            let whole = matches!(transform, Transform::Keep | Transform::Drop | Transform::Redact);
+            let segments = path.split('.').map(|name| Segment::Name(name.into())).collect();
+            paths.push(RulePath { rule: RuleId::try_from(number).unwrap(), whole, segments });
+        }
+        let rule = |(_, transform): &(&str, Transform)| Rule {
+            transform: transform.clone(),
+            mismatch: OnMismatch::Redact,
+            label: String::new(),
+        };
+        Plan {
+            tenant: tenant.into(),
+            version: 1,
+            paths: Paths::compile(&paths, false).unwrap(),
+            rules: rules.iter().map(rule).collect(),
+            key_rule: None,
+            header_rules: Vec::new(),
+            unlisted: Unlisted::Keep,
+            pseudonyms: None,
+        }
+    }
+
+    fn record<'a>(value: &'a [u8], headers: &'a dyn crate::record::Headers) -> Record<'a> {
+        Record {
+            topic: "raw",
+            partition: 0,
+            offset: 0,
+            timestamp_ms: Some(0),
+            key: Some(Raw::new(b"k")),
+            value: Some(Raw::new(value)),
+            headers,
+        }
+    }
+
+    fn shown(batch: &Batch, index: usize, record: &Record<'_>, policies: &Policies) -> String {
+        match batch.outcome(index, record, policies) {
+            Outcome::Clean(clean) => String::from_utf8(clean.value().unwrap().to_vec()).unwrap(),
+            Outcome::Withheld(withheld) => {
+                format!("{} {}", withheld.reason, withheld.tenant.unwrap_or("-"))
+            }
+        }
+    }
+
+    #[test]
+    fn one_batch_keeps_its_records_apart() {
+        let acme = plan("acme", &[("a", Transform::Drop), ("b", Transform::Redact)]);
+        let policies = Policies::new(vec![acme]).unwrap();
+        let route = Route {
+            index: 0,
+            tenant: TenantSource::Field(FieldPath::new(&["t".into()])),
+            default_tenant: None,
+        };
+        let (mut engine, mut batch) = (Engine::new(Limits::default()), Batch::default());
+        let cases: [(&[u8], &str); 6] = [
+            (
+                br#"{"t":"acme","a":{"x":1} , "b":[2],"c":1.0}"#,
+                r#"{"t":"acme" , "b":"[redacted]","c":1.0}"#,
+            ),
+            (br#"{"t":"nobody"}"#, "tenant -"),
+            (br#"{"t":"acme","a":1"#, "malformed -"),
+            (br#"[{"t":"acme"},{"t":"acme","a":1}]"#, r#"[{"t":"acme"},{"t":"acme"}]"#),
+            (br#"{"t":"acme","t":"other"}"#, "tenant -"),
+            (br#"{"a":1,"t":"acme"}"#, r#"{"t":"acme"}"#),
+        ];
+        for round in 0..2 {
+            for (value, _) in cases {
+                engine.clean(&policies, &route, &record(value, NO_HEADERS), &mut batch);
+            }
+            for (index, (value, want)) in cases.into_iter().enumerate() {
+                let got = shown(&batch, index, &record(value, NO_HEADERS), &policies);
+                assert_eq!(got, want, "round {round}");
+            }
+            let row = &batch.tally().routes[0];
+            assert_eq!((row.records_in, row.records_out), (6, 3));
+            assert_eq!(batch.tally().rules[0].hits, 3);
+            assert_eq!(batch.tally().plan_records, [3]);
+            batch.clear();
+            assert_eq!(batch.tally().rules[0].hits, 0);
+        }
+    }
+
+    #[test]
+    fn key_and_headers_follow_the_policy() {
+        let mut acme = plan("acme", &[("x", Transform::Redact), ("y", Transform::Drop)]);
+        acme.key_rule = Some(0);
+        acme.header_rules = vec![(HeaderName::Named("mail".into()), 1), (HeaderName::Any, 0)];
+        let policies = Policies::new(vec![acme]).unwrap();
+        let tenant = TenantSource::Header(b"tenant".as_slice().into());
+        let route = Route { index: 0, tenant, default_tenant: None };
+        let header = |name: &str, value: &str| (name.into(), Some(value.into()));
+        let headers: Vec<(Vec<u8>, Option<Vec<u8>>)> =
+            vec![header("tenant", "acme"), header("mail", "a@b"), header("ip", "1.2.3.4")];
+        let record = record(b"{}", &headers);
+        let (mut engine, mut batch) = (Engine::new(Limits::default()), Batch::default());
+        engine.clean(&policies, &route, &record, &mut batch);
+        let Outcome::Clean(clean) = batch.outcome(0, &record, &policies) else { panic!() };
+        assert_eq!(clean.key(), Some(b"[redacted]".as_slice()));
+        let CleanHeaders::Edited(edited) = clean.headers() else { panic!() };
+        use crate::record::Headers;
+        assert_eq!(edited.count(), 2);
+        let (name, value) = edited.get(1).unwrap();
+        assert_eq!((name, value.unwrap().expose()), (b"ip".as_slice(), b"[redacted]".as_slice()));
+    }
+
+    #[test]
+    fn a_panic_is_one_record_s_fate() {
+        assert_eq!(guarded(|| panic!("a bug")), Err(Reason::Internal));
+        assert_eq!(guarded(|| Ok(())), Ok(()));
     }
 }

@@ -1,6 +1,7 @@
 //! What a batch did, in plain numbers. The loop publishes it once per batch.
 
 use crate::error::Reason;
+use crate::policy::Policies;
 
 /// A route's row.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -37,16 +38,53 @@ pub struct Tally {
     pub rules: Vec<RuleTally>,
     /// Slots of the plans used in this batch, each once.
     pub touched: Vec<usize>,
-    /// By slot: records it cleaned or withheld in this batch.
+    /// By slot: records of its tenant in this batch, clean or withheld.
     pub plan_records: Vec<u64>,
+    /// The [`Policies`] that the rows are of, and where each slot's rules begin in them.
+    generation: u64,
+    rule_bases: Vec<usize>,
 }
 
 impl Tally {
     /// The row of a route, made if it is new.
-    pub fn route(&mut self, index: usize) -> &mut RouteTally {
+    pub(super) fn route(&mut self, index: usize) -> &mut RouteTally {
         if self.routes.len() <= index {
             self.routes.resize_with(index + 1, RouteTally::default);
         }
         &mut self.routes[index]
+    }
+
+    /// Makes room for the policies' rules, once for each set of policies.
+    pub(super) fn fit(&mut self, policies: &Policies) {
+        if self.generation == policies.generation() {
+            return;
+        }
+        let slots = policies.plans().len();
+        *self = Self {
+            routes: std::mem::take(&mut self.routes),
+            rules: vec![RuleTally::default(); policies.rules_total()],
+            touched: Vec::with_capacity(slots),
+            plan_records: vec![0; slots],
+            generation: policies.generation(),
+            rule_bases: (0..slots).map(|slot| policies.rule_base(slot)).collect(),
+        };
+    }
+
+    /// Counts a record of a plan.
+    pub(super) fn touch(&mut self, slot: usize) {
+        if self.plan_records[slot] == 0 {
+            self.touched.push(slot);
+        }
+        self.plan_records[slot] += 1;
+    }
+
+    /// Back to zero. Only the rows of touched plans are visited: there may be 10,000 others.
+    pub(super) fn clear(&mut self) {
+        self.routes.fill_with(RouteTally::default);
+        while let Some(slot) = self.touched.pop() {
+            self.plan_records[slot] = 0;
+            let end = self.rule_bases.get(slot + 1).copied().unwrap_or(self.rules.len());
+            self.rules[self.rule_bases[slot]..end].fill(RuleTally::default());
+        }
     }
 }

@@ -17,60 +17,111 @@ impl<'a> Out<'a> {
         Self { bytes, json: false }
     }
 
-    /// Opens a string: every replacement starts with this or is one [`Out::number`].
-    pub fn open(&mut self) {
-        if self.json {
-            self.bytes.push(b'"');
-        }
+    /// Opens a string: every replacement starts with this or is one [`Out::number`]. The place it
+    /// gives is where the string's characters begin.
+    #[inline]
+    pub fn open(&mut self) -> usize {
+        self.quote();
+        self.bytes.len()
     }
 
     /// Closes the string.
+    #[inline]
     pub fn close(&mut self) {
+        self.quote();
+    }
+
+    /// A place to come back to with [`Out::rewind`].
+    #[must_use]
+    pub fn mark(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Takes back what was written since `mark`.
+    pub fn rewind(&mut self, mark: usize) {
+        self.bytes.truncate(mark);
+    }
+
+    #[inline]
+    fn quote(&mut self) {
         if self.json {
             self.bytes.push(b'"');
         }
     }
 
+    /// What was written since `place`, as it stands in the output.
+    #[must_use]
+    pub fn since(&self, place: usize) -> &[u8] {
+        &self.bytes[place..]
+    }
+
     /// Writes characters that JSON leaves as they are: no quote, backslash or control character.
+    #[inline]
     pub fn push_plain(&mut self, bytes: &[u8]) {
+        debug_assert!(!bytes.iter().any(|&byte| special(byte)));
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Writes `count` times a character that JSON leaves as it is.
+    pub fn push_repeated(&mut self, byte: u8, count: usize) {
+        debug_assert!(!special(byte) && byte.is_ascii());
+        self.bytes.resize(self.bytes.len() + count, byte);
+    }
+
     /// Writes any characters, escaped where JSON wants it.
+    #[inline]
     pub fn push(&mut self, text: &str) {
-        if !self.json || !text.bytes().any(|b| b < 0x20 || b == b'"' || b == b'\\') {
-            return self.push_plain(text.as_bytes());
-        }
-        for byte in text.bytes() {
-            self.push_escaped(byte);
+        if self.json && text.bytes().any(special) {
+            text.bytes().for_each(|byte| self.push_escaped(byte));
+        } else {
+            self.bytes.extend_from_slice(text.as_bytes());
         }
     }
 
     /// Writes a number: valid JSON, not quoted.
+    #[inline]
     pub fn number(&mut self, spelling: &[u8]) {
         self.bytes.extend_from_slice(spelling);
     }
 
     fn push_escaped(&mut self, byte: u8) {
         const HEX: &[u8; 16] = b"0123456789abcdef";
-        match byte {
-            b'"' => self.push_plain(b"\\\""),
-            b'\\' => self.push_plain(b"\\\\"),
-            b'\n' => self.push_plain(b"\\n"),
-            b'\r' => self.push_plain(b"\\r"),
-            b'\t' => self.push_plain(b"\\t"),
+        let short = match byte {
+            b'"' | b'\\' => byte,
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
             0..0x20 => {
-                let escape = [
-                    b'\\',
-                    b'u',
-                    b'0',
-                    b'0',
-                    HEX[usize::from(byte >> 4)],
-                    HEX[usize::from(byte & 15)],
-                ];
-                self.push_plain(&escape);
+                let (high, low) = (HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]);
+                return self.bytes.extend_from_slice(&[b'\\', b'u', b'0', b'0', high, low]);
             }
-            _ => self.bytes.push(byte),
-        }
+            _ => return self.bytes.push(byte),
+        };
+        self.bytes.extend_from_slice(&[b'\\', short]);
+    }
+}
+
+/// Must JSON escape this byte in a string?
+#[inline]
+const fn special(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_ascii_character_survives_a_json_parser() {
+        let text: String = (0..128u8).map(char::from).chain(['ä', '😀']).collect();
+        let mut bytes = Vec::new();
+        let mut out = Out::json(&mut bytes);
+        out.open();
+        out.push(&text);
+        out.close();
+        assert_eq!(serde_json::from_slice::<String>(&bytes).unwrap(), text);
+        let mut bytes = Vec::new();
+        Out::plain(&mut bytes).push(&text);
+        assert_eq!(bytes, text.as_bytes());
     }
 }

@@ -5,6 +5,7 @@ use crate::keys::Pseudonyms;
 use crate::transform::Transform;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What happens to values that no rule names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +88,12 @@ pub struct Policies {
     plans: Vec<Plan>,
     rule_base: Vec<usize>,
     by_tenant: HashMap<Arc<str>, usize>,
+    generation: u64,
 }
+
+/// Numbers the sets of policies of this process, so that caches know which one they are of. The
+/// empty set is 0.
+static GENERATION: AtomicU64 = AtomicU64::new(1);
 
 impl Policies {
     /// The plans of distinct tenants.
@@ -95,7 +101,8 @@ impl Policies {
     /// # Errors
     /// The name of a tenant that has two.
     pub fn new(plans: Vec<Plan>) -> Result<Self, Arc<str>> {
-        let mut all = Self::default();
+        let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
+        let mut all = Self { generation, ..Self::default() };
         let mut base = 0;
         for plan in plans {
             let slot = all.plans.len();
@@ -132,6 +139,12 @@ impl Policies {
     #[must_use]
     pub fn rule_base(&self, slot: usize) -> usize {
         self.rule_base[slot]
+    }
+
+    /// The number of this set of policies; no other set in this process has it.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Length of the flat row: the rules of all plans.

@@ -2,6 +2,18 @@
 //! executed examples, the hot function and its tests. [`TABLE`] is the source of the reference
 //! docs, the hints and the example tests. Knows keys; never policies, never the walk.
 
+mod decimal;
+mod drop;
+mod keep;
+mod mask;
+mod pseudonymize;
+mod redact;
+mod round;
+mod strip_query;
+mod truncate_ip;
+
+pub use redact::REDACTED;
+
 use crate::format::{Out, Scalar};
 use crate::keys::PseudonymKey;
 
@@ -29,9 +41,19 @@ pub struct Context<'a> {
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     /// A whole number between the bounds, with its default; `None`: required.
-    Int { min: i64, max: i64, default: Option<i64> },
+    Int {
+        /// Smallest.
+        min: i64,
+        /// Largest.
+        max: i64,
+        /// What it is where the rule does not say; `None`: the rule must.
+        default: Option<i64>,
+    },
     /// Text of at most so many bytes; empty by default.
-    Text { bytes_max: usize },
+    Text {
+        /// Longest, in bytes of UTF-8.
+        bytes_max: usize,
+    },
     /// A list of names; empty by default.
     Names,
 }
@@ -94,49 +116,109 @@ pub struct Spec {
 /// A transform with its parameters.
 #[derive(Debug, Clone)]
 pub enum Transform {
-    /// Leaves the value.
+    /// See `keep.rs`.
     Keep,
-    /// Takes the value out.
+    /// See `drop.rs`.
     Drop,
+    /// See `redact.rs`.
+    Redact,
+    /// See `mask.rs`.
+    Mask(mask::Mask),
+    /// See `truncate_ip.rs`.
+    TruncateIp(truncate_ip::TruncateIp),
+    /// See `pseudonymize.rs`.
+    Pseudonymize(pseudonymize::Pseudonymize),
+    /// See `strip_query.rs`.
+    StripQuery(strip_query::StripQuery),
+    /// See `round.rs`.
+    Round(round::Round),
 }
 
 impl Transform {
-    /// Does the work: writes the replacement to `out`, or says that there is none.
+    /// Does the work on a scalar: writes the replacement to `out`, or says that there is none.
+    #[inline]
     pub fn apply(&self, value: Scalar<'_>, context: Context<'_>, out: &mut Out<'_>) -> Outcome {
-        let _ = (value, context, out);
         match self {
             Self::Keep => Outcome::Unchanged,
             Self::Drop => Outcome::Dropped,
+            Self::Redact => redact::apply(value, out),
+            Self::Mask(mask) => mask.apply(value, out),
+            Self::TruncateIp(truncate_ip) => truncate_ip.apply(value, out),
+            Self::Pseudonymize(pseudonymize) => pseudonymize.apply(value, context, out),
+            Self::StripQuery(strip_query) => strip_query.apply(value, out),
+            Self::Round(round) => round.apply(value, out),
+        }
+    }
+
+    /// Does the work on an array or object that it takes whole ([`Spec::whole`]).
+    pub fn apply_whole(&self, out: &mut Out<'_>) -> Outcome {
+        match self {
+            Self::Keep => Outcome::Unchanged,
+            Self::Drop => Outcome::Dropped,
+            // Of the others only `redact` takes containers; redacting is safe for any.
+            _ => redact::write(out),
         }
     }
 }
 
+/// Puts the fixed word in a value's place: what `mismatch: redact` does.
+pub fn redact(out: &mut Out<'_>) {
+    redact::write(out);
+}
+
 /// Every transform, in the order of the docs.
 pub static TABLE: &[&Spec] = &[
-    &Spec {
-        name: "keep",
-        about: "Leaves the value as it is.",
-        doc: "",
-        params: &[],
-        examples: &[],
-        needs_key: false,
-        whole: false,
-        build: |_| Ok(Transform::Keep),
-    },
-    &Spec {
-        name: "drop",
-        about: "Takes the value out.",
-        doc: "",
-        params: &[],
-        examples: &[],
-        needs_key: false,
-        whole: true,
-        build: |_| Ok(Transform::Drop),
-    },
+    &keep::SPEC,
+    &drop::SPEC,
+    &redact::SPEC,
+    &mask::SPEC,
+    &truncate_ip::SPEC,
+    &pseudonymize::SPEC,
+    &strip_query::SPEC,
+    &round::SPEC,
 ];
 
 /// The transform of that name.
 #[must_use]
 pub fn named(name: &str) -> Option<&'static Spec> {
     TABLE.iter().copied().find(|spec| spec.name == name)
+}
+
+/// Takes a transform's checked arguments one by one, in the order of its [`Param`]s. The check has
+/// matched each with its [`Kind`]; what does not fit is the value that shows least.
+struct Args<'a>(std::slice::Iter<'a, Arg>);
+
+impl<'a> Args<'a> {
+    fn new(args: &'a [Arg]) -> Self {
+        Self(args.iter())
+    }
+
+    fn int(&mut self) -> i64 {
+        match self.0.next() {
+            Some(Arg::Int(int)) => *int,
+            _ => 0,
+        }
+    }
+
+    fn size(&mut self) -> usize {
+        usize::try_from(self.int()).unwrap_or(0)
+    }
+
+    fn bits(&mut self) -> u8 {
+        u8::try_from(self.int()).unwrap_or(0)
+    }
+
+    fn text(&mut self) -> &'a str {
+        match self.0.next() {
+            Some(Arg::Text(text)) => text,
+            _ => "",
+        }
+    }
+
+    fn names(&mut self) -> Vec<String> {
+        match self.0.next() {
+            Some(Arg::Names(names)) => names.clone(),
+            _ => Vec::new(),
+        }
+    }
 }

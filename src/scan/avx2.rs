@@ -1,0 +1,60 @@
+//! AVX2: 64 bytes are two vectors.
+
+use super::Index;
+use super::stage1::{self, Block, Found};
+use std::arch::x86_64::{
+    __m256i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8,
+    _mm256_set1_epi8,
+};
+
+#[derive(Clone, Copy)]
+struct Avx2(__m256i, __m256i);
+
+#[inline(always)]
+const fn join(low: i32, high: i32) -> u64 {
+    low.cast_unsigned() as u64 | (high.cast_unsigned() as u64) << 32
+}
+
+impl Block for Avx2 {
+    #[inline(always)]
+    unsafe fn load(from: *const u8) -> Self {
+        // SAFETY: the caller promises 64 readable bytes and AVX2; `loadu` asks no alignment.
+        unsafe { Self(_mm256_loadu_si256(from.cast()), _mm256_loadu_si256(from.add(32).cast())) }
+    }
+    #[inline(always)]
+    unsafe fn equal(self, byte: u8) -> u64 {
+        // SAFETY: the caller promises AVX2.
+        unsafe {
+            let wanted = _mm256_set1_epi8(byte.cast_signed());
+            join(
+                _mm256_movemask_epi8(_mm256_cmpeq_epi8(self.0, wanted)),
+                _mm256_movemask_epi8(_mm256_cmpeq_epi8(self.1, wanted)),
+            )
+        }
+    }
+    #[inline(always)]
+    unsafe fn control(self) -> u64 {
+        // SAFETY: the caller promises AVX2. An unsigned byte is at most 0x1f where its minimum
+        // with 0x1f is itself.
+        unsafe {
+            let last = _mm256_set1_epi8(0x1f);
+            join(
+                _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_min_epu8(self.0, last), self.0)),
+                _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_min_epu8(self.1, last), self.1)),
+            )
+        }
+    }
+    #[inline(always)]
+    unsafe fn high(self) -> u64 {
+        // SAFETY: the caller promises AVX2.
+        unsafe { join(_mm256_movemask_epi8(self.0), _mm256_movemask_epi8(self.1)) }
+    }
+}
+
+/// # Safety
+/// AVX2 must be present.
+#[target_feature(enable = "avx2,bmi1,popcnt")]
+pub(super) unsafe fn run(input: &[u8], index: &mut Index) -> Found {
+    // SAFETY: the caller promises AVX2.
+    unsafe { stage1::run::<Avx2>(input, index) }
+}

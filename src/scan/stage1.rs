@@ -1,0 +1,138 @@
+//! Stage 1 itself, over any vector of 64 bytes.
+
+use super::Index;
+
+/// Bytes in a block.
+pub(super) const BLOCK: usize = 64;
+
+/// 64 bytes, compared all at once. Bit `i` of a mask speaks of byte `i`.
+///
+/// # Safety
+/// The methods may only run where the implementor's instruction set is present.
+pub(super) trait Block: Copy {
+    /// Loads 64 bytes from `from`, which must be readable; no alignment is asked for.
+    unsafe fn load(from: *const u8) -> Self;
+    /// Bytes equal to `byte`.
+    unsafe fn equal(self, byte: u8) -> u64;
+    /// Bytes under 0x20.
+    unsafe fn control(self) -> u64;
+    /// Bytes with the high bit set.
+    unsafe fn high(self) -> u64;
+}
+
+/// What stage 1 saw beside the offsets.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Found {
+    /// A byte over 0x7f.
+    pub high: bool,
+    /// A byte under 0x20 inside a string.
+    pub control_in_string: bool,
+    /// The input ends inside a string.
+    pub open_string: bool,
+}
+
+/// What one block hands to the next.
+#[derive(Default)]
+struct Carry {
+    /// 1 if the first byte of the next block is escaped.
+    escaped: u64,
+    /// All ones if the next block begins inside a string.
+    inside: u64,
+    high: u64,
+    control: u64,
+}
+
+/// Runs stage 1.
+///
+/// # Safety
+/// `B`'s instruction set must be present.
+#[inline(always)]
+pub(super) unsafe fn run<B: Block>(input: &[u8], index: &mut Index) -> Found {
+    let mut carry = Carry::default();
+    let whole = input.len() / BLOCK * BLOCK;
+    let mut at = 0;
+    while at < whole {
+        // SAFETY: at + 64 ≤ whole ≤ len; the caller vouches for the instruction set.
+        unsafe { step(B::load(input.as_ptr().add(at)), at, &mut carry, index) };
+        at += BLOCK;
+    }
+    if at < input.len() {
+        // The last bytes, padded with spaces on the stack: the input itself has no padding.
+        let mut tail = [b' '; BLOCK];
+        tail[..input.len() - at].copy_from_slice(&input[at..]);
+        // SAFETY: `tail` has 64 bytes; the caller vouches for the instruction set.
+        unsafe { step(B::load(tail.as_ptr()), at, &mut carry, index) };
+    }
+    Found {
+        high: carry.high != 0,
+        control_in_string: carry.control != 0,
+        open_string: carry.inside != 0,
+    }
+}
+
+/// # Safety
+/// `B`'s instruction set must be present.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation)] // offsets fit u32: `Scanner::index` asserts it
+unsafe fn step<B: Block>(block: B, at: usize, carry: &mut Carry, index: &mut Index) {
+    // SAFETY: the caller vouches for the instruction set.
+    let (mut quotes, backslashes, controls, high) =
+        unsafe { (block.equal(b'"'), block.equal(b'\\'), block.control(), block.high()) };
+    carry.high |= high;
+    if backslashes | carry.escaped != 0 {
+        let escaped = escaped(backslashes, &mut carry.escaped);
+        quotes &= !escaped;
+        push(&mut index.escapes, backslashes & !escaped, at as u32);
+    }
+    if controls != 0 {
+        carry.control |= controls & (prefix_xor(quotes) ^ carry.inside);
+    }
+    if quotes.count_ones() % 2 == 1 {
+        carry.inside = !carry.inside;
+    }
+    push(&mut index.quotes, quotes, at as u32);
+}
+
+/// Bytes that stand behind an odd run of backslashes. `carry` is 1 if the run that ended the
+/// block before escapes this block's first byte. The subtraction lets each run's odd and even
+/// places fall apart without a loop (as in simdjson, Langdale and Lemire, 2019, section 3.1.1).
+#[inline(always)]
+fn escaped(backslashes: u64, carry: &mut u64) -> u64 {
+    const ODD: u64 = 0xAAAA_AAAA_AAAA_AAAA;
+    let may_escape = backslashes & !*carry;
+    let behind = may_escape << 1;
+    let runs = ((behind | ODD).wrapping_sub(may_escape)) ^ ODD;
+    let escaped = runs ^ (backslashes | *carry);
+    *carry = (runs & backslashes) >> 63;
+    escaped
+}
+
+/// Bit `i` of the result is the parity of bits `0..=i`: on between an opening quote and its
+/// closing one.
+#[inline(always)]
+fn prefix_xor(mut bits: u64) -> u64 {
+    for shift in [1, 2, 4, 8, 16, 32] {
+        bits ^= bits << shift;
+    }
+    bits
+}
+
+/// Appends `base +` the number of each set bit.
+///
+/// Eight at a time, whether there are so many or not: the surplus is overwritten by the next
+/// call, and the branches that remain are predictable.
+#[inline(always)]
+fn push(offsets: &mut Vec<u32>, mut bits: u64, base: u32) {
+    let count = bits.count_ones() as usize;
+    offsets.reserve(BLOCK);
+    let length = offsets.len();
+    let spare = &mut offsets.spare_capacity_mut()[..BLOCK];
+    for chunk in spare.chunks_exact_mut(8).take(count.div_ceil(8)) {
+        for slot in chunk {
+            slot.write(base.wrapping_add(bits.trailing_zeros()));
+            bits &= bits.wrapping_sub(1);
+        }
+    }
+    // SAFETY: `count` ≤ 64 slots of the spare capacity have been written above.
+    unsafe { offsets.set_len(length + count) };
+}

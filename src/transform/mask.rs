@@ -1,0 +1,61 @@
+//! `mask`: some characters stay, the others become stars.
+
+use super::{Args, Example, Kind, Outcome, Param, Spec, Transform};
+use crate::format::{Out, Scalar};
+
+/// How many characters stay at either end.
+#[derive(Debug, Clone, Copy)]
+pub struct Mask {
+    first: usize,
+    last: usize,
+}
+
+const KEPT: Kind = Kind::Int { min: 0, max: 64, default: Some(0) };
+
+pub(super) static SPEC: Spec = Spec {
+    name: "mask",
+    about: "Puts a `*` for each character, but for some at the ends.",
+    doc: "Strings keep their first `keep_first` and last `keep_last` characters (Unicode scalar \
+          values); each other character becomes `*`, so the length shows. A value too short to \
+          hide anything is masked whole. Numbers are masked by their spelling and become strings. \
+          `null` stays; `true` and `false` are a mismatch.",
+    params: &[
+        Param { name: "keep_first", kind: KEPT, doc: "characters that stay at the start" },
+        Param { name: "keep_last", kind: KEPT, doc: "characters that stay at the end" },
+    ],
+    examples: &[
+        Example { params: "keep_first: 1", before: r#""Jürgen""#, after: r#""J*****""# },
+        Example { params: "keep_last: 2", before: "491701234567", after: r#""**********67""# },
+        Example { params: "keep_first: 3", before: r#""Ann""#, after: r#""***""# },
+    ],
+    needs_key: false,
+    whole: false,
+    build: |args| {
+        let mut args = Args::new(args);
+        Ok(Transform::Mask(Mask { first: args.size(), last: args.size() }))
+    },
+};
+
+impl Mask {
+    pub(super) fn apply(self, value: Scalar<'_>, out: &mut Out<'_>) -> Outcome {
+        let text = match value {
+            Scalar::Text("") | Scalar::Null => return Outcome::Unchanged,
+            Scalar::Text(text) | Scalar::Number(text) => text,
+            Scalar::Bool(_) => return Outcome::Mismatch,
+        };
+        let length = text.chars().count();
+        let hides = self.first + self.last < length;
+        let (first, last) = if hides { (self.first, self.last) } else { (0, 0) };
+        out.open();
+        out.push(&text[..offset(text, first)]);
+        out.push_repeated(b'*', length - first - last);
+        out.push(&text[offset(text, length - last)..]);
+        out.close();
+        Outcome::Replaced
+    }
+}
+
+/// Where character number `index` begins.
+fn offset(text: &str, index: usize) -> usize {
+    text.char_indices().nth(index).map_or(text.len(), |(offset, _)| offset)
+}

@@ -1,0 +1,53 @@
+//! `round`: a number keeps so many decimals. On the decimal text: no binary float comes near it.
+
+use super::{Args, Example, Kind, Outcome, Param, Spec, Transform, decimal};
+use crate::format::{Out, Scalar};
+
+/// Decimals that stay.
+#[derive(Debug, Clone, Copy)]
+pub struct Round {
+    digits: usize,
+}
+
+pub(super) static SPEC: Spec = Spec {
+    name: "round",
+    about: "Rounds a number to so many decimals.",
+    doc: "Numbers, and strings that are one, are rounded to the nearest with `digits` decimals, \
+          ties away from zero; a string stays a string. What has no more decimals and no exponent \
+          stays as it is spelled. `null` stays; anything else is a mismatch.",
+    params: &[Param {
+        name: "digits",
+        kind: Kind::Int { min: 0, max: decimal::DECIMALS_MAX as i64, default: Some(0) },
+        doc: "decimals that stay",
+    }],
+    examples: &[
+        Example { params: "digits: 1", before: "52.52437", after: "52.5" },
+        Example { params: "digits: 1", before: r#""-13.35""#, after: r#""-13.4""# },
+        Example { params: "digits: 2", before: "52.5", after: "52.5" },
+        Example { params: "", before: "1.5e1", after: "15" },
+        Example { params: "", before: r#""far""#, after: r#""[redacted]""# },
+    ],
+    needs_key: false,
+    whole: false,
+    build: |args| Ok(Transform::Round(Round { digits: Args::new(args).size() })),
+};
+
+impl Round {
+    pub(super) fn apply(self, value: Scalar<'_>, out: &mut Out<'_>) -> Outcome {
+        let (text, quoted) = match value {
+            Scalar::Number(text) => (text, false),
+            Scalar::Text(text) if decimal::is_number(text) => (text, true),
+            Scalar::Null => return Outcome::Unchanged,
+            Scalar::Text(_) | Scalar::Bool(_) => return Outcome::Mismatch,
+        };
+        let Some(rounded) = decimal::round(text, self.digits) else { return Outcome::Unchanged };
+        if quoted {
+            out.open();
+            out.push_plain(rounded.as_bytes());
+            out.close();
+        } else {
+            out.number(rounded.as_bytes());
+        }
+        Outcome::Replaced
+    }
+}

@@ -1,0 +1,171 @@
+//! `strip_query`: a URL keeps where it leads, not what it carries.
+//!
+//! Written after how browsers read URLs (the WHATWG URL standard), as that is what put them into
+//! the events: `http:\\u:p@host` has user-info too. What is read differently by different readers
+//! is a mismatch, not a guess.
+
+use super::{Args, Example, Kind, Outcome, Param, Spec, Transform};
+use crate::format::{Out, Scalar};
+use std::sync::Arc;
+
+/// The names of the parameters that stay.
+#[derive(Debug, Clone)]
+pub struct StripQuery {
+    keep: Arc<[String]>,
+}
+
+pub(super) static SPEC: Spec = Spec {
+    name: "strip_query",
+    about: "Takes query, fragment and user-info out of a URL.",
+    doc: "A string that is a URL or a relative reference loses `?…`, `#…` and `user:password@`. \
+          Parameters named in `keep` stay, in their order (matched by exact spelling; both `&` and \
+          `;` separate). What cannot be read as a URL with a path (`mailto:`, `tel:`, `data:`, an \
+          address without a scheme such as `a@b.example`, spaces before the query) is a mismatch, \
+          as are numbers, `true` and `false`; `null` stays.",
+    params: &[Param { name: "keep", kind: Kind::Names, doc: "names of parameters that stay" }],
+    examples: &[
+        Example {
+            params: "keep: [utm_source]",
+            before: r#""https://jane:pw@shop.example/a?email=j@x.example&utm_source=mail#top""#,
+            after: r#""https://shop.example/a?utm_source=mail""#,
+        },
+        Example { params: "", before: r#""\/search?q=jane""#, after: r#""/search""# },
+        Example { params: "", before: r#""mailto:jane@x.example""#, after: r#""[redacted]""# },
+    ],
+    needs_key: false,
+    whole: false,
+    build: |args| {
+        let keep = Args::new(args).names();
+        Ok(Transform::StripQuery(StripQuery { keep: keep.into() }))
+    },
+};
+
+impl StripQuery {
+    pub(super) fn apply(&self, value: Scalar<'_>, out: &mut Out<'_>) -> Outcome {
+        let text = match value {
+            Scalar::Text(text) => text,
+            Scalar::Null => return Outcome::Unchanged,
+            Scalar::Number(_) | Scalar::Bool(_) => return Outcome::Mismatch,
+        };
+        let path_end = text.find(['?', '#']).unwrap_or(text.len());
+        let (before, after) = text.split_at(path_end);
+        let Some(user_info) = user_info(before) else { return Outcome::Mismatch };
+        if after.is_empty() && user_info.is_empty() {
+            return Outcome::Unchanged;
+        }
+        out.open();
+        out.push(&before[..user_info.start]);
+        out.push(&before[user_info.end..]);
+        if let Some(query) = after.strip_prefix('?') {
+            self.query(query.split('#').next().unwrap_or_default(), out);
+        }
+        out.close();
+        Outcome::Replaced
+    }
+
+    /// Writes the parameters that stay.
+    fn query(&self, query: &str, out: &mut Out<'_>) {
+        let mut separator: &[u8] = b"?";
+        for parameter in query.split(['&', ';']) {
+            let name = parameter.split('=').next().unwrap_or_default();
+            if self.keep.iter().any(|kept| kept == name) {
+                out.push_plain(separator);
+                out.push(parameter);
+                separator = b"&";
+            }
+        }
+    }
+}
+
+/// Where the user-info with its `@` stands in a URL without query and fragment, or an empty range;
+/// `None` if the text cannot be read safely.
+fn user_info(url: &str) -> Option<std::ops::Range<usize>> {
+    if url.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+        return None;
+    }
+    let start = match authority(url)? {
+        Some(start) => start,
+        None if first_segment(url).contains('@') => return None,
+        None => return Some(0..0),
+    };
+    let authority = first_segment(&url[start..]);
+    Some(match authority.rfind('@') {
+        Some(at) => start..start + at + 1,
+        None => start..start,
+    })
+}
+
+/// Where the authority begins, if there is one; `None` for a scheme that has no such parts.
+fn authority(url: &str) -> Option<Option<usize>> {
+    let Some(scheme) = scheme(url) else {
+        return Some(url.starts_with("//").then_some(2));
+    };
+    let rest = &url[scheme.len() + 1..];
+    if ["http", "https", "ws", "wss", "ftp"].iter().any(|name| scheme.eq_ignore_ascii_case(name)) {
+        let slashes = rest.len() - rest.trim_start_matches(['/', '\\']).len();
+        return Some(Some(scheme.len() + 1 + slashes));
+    }
+    if rest.starts_with("//") {
+        return Some(Some(scheme.len() + 3));
+    }
+    // `localhost:8080/a` is a host and its port; any other text here has no path to keep.
+    let host_and_port = first_segment(rest).bytes().all(|byte| byte.is_ascii_digit());
+    host_and_port.then_some(None)
+}
+
+/// The scheme of a URL, without its colon (RFC 3986, section 3.1).
+fn scheme(url: &str) -> Option<&str> {
+    let (scheme, _) = url.split_once(':')?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    (scheme.starts_with(|first: char| first.is_ascii_alphabetic()) && scheme.bytes().all(fits))
+        .then_some(scheme)
+}
+
+/// What stands before the first slash, of either kind.
+fn first_segment(text: &str) -> &str {
+    text.split(['/', '\\']).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stripped(text: &str) -> String {
+        let keep: Vec<String> = vec!["a".into(), "utm_source".into()];
+        let mut bytes = Vec::new();
+        let transform = StripQuery { keep: keep.into() };
+        match transform.apply(Scalar::Text(text), &mut Out::plain(&mut bytes)) {
+            Outcome::Replaced => String::from_utf8(bytes).unwrap(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn query_fragment_and_user_info_go() {
+        for (before, after) in [
+            ("https://h/p?x=1", "https://h/p"),
+            ("https://h/p?x=1&a=2;b=3;utm_source=m#f", "https://h/p?a=2&utm_source=m"),
+            ("https://h/p#f?a=1", "https://h/p"),
+            ("https://u:p@h/p@q", "https://h/p@q"),
+            ("https://u@x@h", "https://h"),
+            ("HTTP:\\\\u@h\\p", "HTTP:\\\\h\\p"),
+            ("https:u@h/p", "https:h/p"),
+            ("ssh://git@h/p", "ssh://h/p"),
+            ("//u@h/p", "//h/p"),
+            ("/p?x", "/p"),
+            ("?x", ""),
+            ("localhost:80/p?x", "localhost:80/p"),
+            ("https://h/p", "Unchanged"),
+            ("/@jane", "Unchanged"),
+            ("", "Unchanged"),
+            ("mailto:a@b", "Mismatch"),
+            ("user:pw@h/p", "Mismatch"),
+            ("a@b.example", "Mismatch"),
+            (" https://u@h", "Mismatch"),
+            ("ht\ttps://u@h", "Mismatch"),
+            ("GET /p?x HTTP/1.1", "Mismatch"),
+        ] {
+            assert_eq!(stripped(before), after, "{before}");
+        }
+    }
+}
