@@ -13,3 +13,4 @@ mod oracle;
 mod quarantine;
 mod reject;
 mod tidy;
+mod vectors;
