@@ -13,8 +13,8 @@ mod topics;
 pub use read::read;
 
 use crate::document::{Faults, Show, Source};
-use crate::error::{Error, Result};
 use crate::engine::Limits;
+use crate::error::{Error, Result};
 use crate::keys::SecretSource;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
