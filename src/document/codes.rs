@@ -33,7 +33,212 @@ pub fn find(code: &str) -> Option<&'static Code> {
 pub static ALL: [&[Code]; 4] = [configuration::CODES, keyring::CODES, POLICY, YAML];
 
 /// Policies.
-static POLICY: &[Code] = &[];
+static POLICY: &[Code] = &[
+    Code {
+        code: "P001",
+        title: "not a tenant name",
+        explanation: "Tenant names appear in topic names, metrics and file names: letters without \
+            accents, digits, `.`, `_` and `-`, at most 128 of them.",
+        wrong: "tenant: Acme GmbH\nversion: 1\nrules: []\n",
+        right: "tenant: acme-gmbh\nversion: 1\nrules: []\n",
+    },
+    Code {
+        code: "P002",
+        title: "two policies for one tenant",
+        explanation: "A tenant has one policy. Which of two would count could only be guessed.",
+        wrong: "",
+        right: "",
+    },
+    Code {
+        code: "P003",
+        title: "an epoch without a key",
+        explanation: "`epoch` says how long a pseudonym key is used; without `key` there is none.",
+        wrong: "tenant: acme\nversion: 1\nepoch: 30d\nrules: []\n",
+        right: "tenant: acme\nversion: 1\nkey: acme\nepoch: 30d\nrules: []\n",
+    },
+    Code {
+        code: "P004",
+        title: "an epoch that is too short or too long",
+        explanation: "An epoch lasts from 1 millisecond to 100 years of record time. Write `never` \
+            for pseudonyms that stay the same for ever.",
+        wrong: "tenant: acme\nversion: 1\nkey: acme\nepoch: 0d\nrules: []\n",
+        right: "tenant: acme\nversion: 1\nkey: acme\nepoch: never\nrules: []\n",
+    },
+    Code {
+        code: "P005",
+        title: "an unknown transform",
+        explanation: "The word after `do:` is none that limpid knows. The reference of transforms \
+            lists them.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: a, do: dorp}\n",
+        right: "tenant: acme\nversion: 1\nrules:\n  - {fields: a, do: drop}\n",
+    },
+    Code {
+        code: "P006",
+        title: "parameters that do not go together",
+        explanation: "Each parameter is fine alone, but together they cannot be followed.",
+        wrong: "",
+        right: "",
+    },
+    Code {
+        code: "P007",
+        title: "a rule without fields",
+        explanation: "A rule that names no path does nothing, and was surely meant to do something.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: [], do: drop}\n",
+        right: "tenant: acme\nversion: 1\nrules:\n  - {fields: [a], do: drop}\n",
+    },
+    Code {
+        code: "P008",
+        title: "too many rules",
+        explanation: "A policy has at most 4096 rules. Rules that do the same can share a list of \
+            fields.",
+        wrong: "",
+        right: "",
+    },
+    Code {
+        code: "P009",
+        title: "paths that multiply",
+        explanation: "Paths are compiled to states. Several `**` in one path, or many paths with \
+            `**` beside each other, multiply; name more of the members on the way.",
+        wrong: "",
+        right: "",
+    },
+    Code {
+        code: "P010",
+        title: "a path with a missing name",
+        explanation: "Two dots in a row, or a dot at an end: a name is missing there.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: user..email, do: drop}\n",
+        right: "tenant: acme\nversion: 1\nrules:\n  - {fields: user.email, do: drop}\n",
+    },
+    Code {
+        code: "P011",
+        title: "a star inside a name",
+        explanation: "`*` stands for one whole name and `**` for any depth; parts of names have no \
+            wildcard. A name that really has a star goes in double quotes inside the path.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: user.mail*, do: drop}\n",
+        right: "tenant: acme\nversion: 1\nrules:\n  - {fields: user.*, do: drop}\n",
+    },
+    Code {
+        code: "P012",
+        title: "something else than a star in brackets",
+        explanation: "`[*]` stands for every element of a list. Single elements cannot be named: \
+            their order is nothing to rely on.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: \"ips[0]\", do: drop}\n",
+        right: "tenant: acme\nversion: 1\nrules:\n  - {fields: \"ips[*]\", do: drop}\n",
+    },
+    Code {
+        code: "P013",
+        title: "quotes inside a path",
+        explanation: "A name in double quotes must be closed, be followed by a dot, a bracket or \
+            the end, and knows only the escapes `\\\"` and `\\\\`.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: 'user.\"e.mail', do: drop}\n",
+        right: "tenant: acme\nversion: 1\nrules:\n  - {fields: 'user.\"e.mail\"', do: drop}\n",
+    },
+    Code {
+        code: "P014",
+        title: "an unknown part of a record",
+        explanation: "`$key`, `$header.NAME` and `$header.*` reach the record's key and headers. \
+            A member whose name starts with `$` goes in double quotes inside the path.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: $headers.user, do: drop}\n",
+        right: "tenant: acme\nversion: 1\nrules:\n  - {fields: $header.user, do: drop}\n",
+    },
+    Code {
+        code: "P015",
+        title: "a useless step beside two stars",
+        explanation: "`**` already stands for any depth and reaches into lists by itself.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: \"**.**.ssn\", do: drop}\n",
+        right: "tenant: acme\nversion: 1\nrules:\n  - {fields: \"**.ssn\", do: drop}\n",
+    },
+    Code {
+        code: "P016",
+        title: "a stray character in a name",
+        explanation: "A quote or bracket in the middle of a name, or a space at its end, is more \
+            likely a slip than a name. If it is meant, put the name in double quotes.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: user. email, do: drop}\n",
+        right: "tenant: acme\nversion: 1\nrules:\n  - {fields: user.email, do: drop}\n",
+    },
+    Code {
+        code: "P020",
+        title: "a path named twice",
+        explanation: "The first rule that names a value decides, so the second does nothing.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: a, do: keep}\n  - {fields: a, do: drop}\n",
+        right: "tenant: acme\nversion: 1\nrules:\n  - {fields: a, do: drop}\n",
+    },
+    Code {
+        code: "P021",
+        title: "a path that can never match",
+        explanation: "Earlier rules name everything that this path names, so it never decides. Put \
+            the narrower rule first, or take it out.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: user, do: drop}\n  - {fields: user.id, do: keep}\n",
+        right: "tenant: acme\nversion: 1\nrules:\n  - {fields: user.id, do: keep}\n  - {fields: user, do: drop}\n",
+    },
+    Code {
+        code: "P022",
+        title: "a transform that needs a key",
+        explanation: "Pseudonyms are made with a secret. Name its entry in the keyring: `key: NAME`.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: user.id, do: pseudonymize}\n",
+        right: "tenant: acme\nversion: 1\nkey: acme\nrules:\n  - {fields: user.id, do: pseudonymize}\n",
+    },
+    Code {
+        code: "P023",
+        title: "a key that the keyring lacks",
+        explanation: "The keyring has no entry of that name. `limpid keys new NAME` makes one.",
+        wrong: "",
+        right: "",
+    },
+    Code {
+        code: "P024",
+        title: "a key and no keyring",
+        explanation: "The policy names a key, but limpid was given no keyring to find it in.",
+        wrong: "",
+        right: "",
+    },
+    Code {
+        code: "P025",
+        title: "no random numbers",
+        explanation: "The operating system gave no random numbers for a trial key.",
+        wrong: "",
+        right: "",
+    },
+    Code {
+        code: "P030",
+        title: "a test that says too little or too much",
+        explanation: "A test says either what comes `out` (with `out_key` and `out_headers`) or \
+            why the record is `withheld`.",
+        wrong: "tenant: acme\nversion: 1\nrules: []\ntests:\n  - {name: n, in: {a: 1}}\n",
+        right: "tenant: acme\nversion: 1\nrules: []\ntests:\n  - {name: n, in: {a: 1}, out: {a: 1}}\n",
+    },
+    Code {
+        code: "P031",
+        title: "test data that is no JSON",
+        explanation: "The events of tests are written in YAML and turned into JSON; some numbers \
+            of YAML have no counterpart there.",
+        wrong: "tenant: acme\nversion: 1\nrules: []\ntests:\n  - {name: n, in: {a: 007}, out: {a: 007}}\n",
+        right: "tenant: acme\nversion: 1\nrules: []\ntests:\n  - {name: n, in: {a: \"007\"}, out: {a: \"007\"}}\n",
+    },
+    Code {
+        code: "P032",
+        title: "a test of the policy fails",
+        explanation: "The policy does not do what its own test says. Either is wrong: until they \
+            agree, the policy is not used.",
+        wrong: "tenant: acme\nversion: 1\nrules: []\ntests:\n  - {name: n, in: {a: 1}, out: {}}\n",
+        right: "tenant: acme\nversion: 1\nrules: [{fields: a, do: drop}]\ntests:\n  - {name: n, in: {a: 1}, out: {}}\n",
+    },
+    Code {
+        code: "P040",
+        title: "a folder without policies",
+        explanation: "No file ends in .yaml or .yml there. Without a policy every record would be \
+            withheld.",
+        wrong: "",
+        right: "",
+    },
+    Code {
+        code: "P041",
+        title: "a file or folder that cannot be read",
+        explanation: "It does not exist, limpid may not read it, or it is not UTF-8.",
+        wrong: "",
+        right: "",
+    },
+];
 
 /// The shape of any file.
 static YAML: &[Code] = &[

@@ -111,9 +111,9 @@ impl<'a> Table<'a> {
         rest
     }
 
-    /// Names a key that would be known in another place, so that hints list it.
-    pub fn knows(&mut self, name: &'static str) {
-        self.known.push(name);
+    /// Calls it something else from now on, once more is known of it.
+    pub fn call(&mut self, what: String) {
+        self.what = what;
     }
 
     /// Refuses the keys that nobody took.

@@ -6,7 +6,7 @@
 //! (anchors, aliases, merge keys, tags, a second document, a key given twice) is refused; that also
 //! leaves no way to write a small file that unfolds to a huge one.
 
-use super::{Faults, Source, Span};
+use super::{Faults, Show, Source, Span};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError};
 use std::sync::Arc;
 
@@ -259,7 +259,7 @@ impl<'a> Builder<'a> {
     fn duplicate(&mut self, name: &str, span: Span, first: Span) {
         let (line, _) = self.source.place(first.start);
         let message = match self.source.show {
-            super::Show::Nothing => format!("a key is given twice, first in line {line}"),
+            Show::Nothing => format!("a key is given twice, first in line {line}"),
             _ => format!("the key `{name}` is given twice, first in line {line}"),
         };
         self.faults.add(self.source, "Y002", span, message).hint("keep one of them");
@@ -268,14 +268,11 @@ impl<'a> Builder<'a> {
     fn broken<T>(self, error: &ScanError) -> Option<T> {
         let at = self.offset(error.marker());
         let (_, line) = self.source.line(at);
-        self.faults
-            .add(
-                self.source,
-                "Y001",
-                Span::new(at, at),
-                format!("not valid YAML: {}", error.info()),
-            )
-            .hint(advice(line));
+        let message = match self.source.show {
+            Show::Nothing => "not valid YAML".to_owned(),
+            _ => format!("not valid YAML: {}", error.info()),
+        };
+        self.faults.add(self.source, "Y001", Span::new(at, at), message).hint(advice(line));
         None
     }
 

@@ -347,13 +347,15 @@ impl<E: Editor> Walk<'_, E> {
     fn edit_text(&mut self, rule: RuleId, start: usize, span: Span) -> Step<Fate> {
         self.copy_to(start);
         let mark = self.out.len();
-        let text = if span.escaped {
-            unescape(&self.text[span.start..span.end], self.value);
-            Scalar::Text(self.value)
+        let spelled = &self.text[span.start..span.end];
+        let edit = if span.escaped {
+            unescape(spelled, self.value);
+            let text = Scalar::Text(self.value);
+            self.editor.scalar(rule, text, &mut Out::json(self.out))?
         } else {
-            Scalar::Text(&self.text[span.start..span.end])
+            let text = Scalar::Text(spelled);
+            self.editor.scalar(rule, text, &mut Out::json_of_plain(self.out))?
         };
-        let edit = self.editor.scalar(rule, text, &mut Out::json(self.out))?;
         Ok(self.settle(edit, mark))
     }
 

@@ -1,5 +1,68 @@
-//! Policies: syntax → check → plan.
+//! Policies: what a privacy officer writes → [`Plan`], what the engine walks.
+//!
+//! `syntax` reads the file and types every key, `path` reads the paths, `check` puts both together
+//! and refuses whatever could not do what it says, `trial` runs the tests that the policy carries.
+//! Every fault has a place, a code and a hint, and all of them come at once. What compiled can only
+//! fail on data, and every such failure has its fate.
 
+mod check;
+mod folder;
+mod json;
+mod path;
 mod plan;
+mod syntax;
+pub mod trial;
 
+pub use check::Lookup;
+pub use folder::{compile_all, load_folder, sources};
+pub use json::{fits, text_fits};
+pub use path::{Flaw, Place, parse as parse_path};
 pub use plan::{HeaderName, OnMismatch, Plan, Policies, Rule, Unlisted};
+
+use crate::document::{self, Faults, Reader, Source};
+use crate::keys::Keyring;
+use std::sync::Arc;
+
+/// A policy that has no fault, and its tests, not yet run.
+#[derive(Debug)]
+pub struct CompiledPolicy {
+    /// What the engine walks.
+    pub plan: Plan,
+    /// The tests that the policy carries.
+    pub tests: trial::Tests,
+}
+
+/// Compiles one policy. One that names a key needs a keyring that has it. Faults are added; `None`
+/// if there was one.
+pub fn compile(
+    source: &Arc<Source>,
+    keyring: Option<&Keyring>,
+    faults: &mut Faults,
+) -> Option<CompiledPolicy> {
+    compile_with(source, Lookup::Keyring(keyring), faults).1
+}
+
+/// Compiles one policy for a rehearsal: any key's name will do, and pseudonyms are made with a
+/// secret that is thrown away. For `check` without a keyring and for tests; never for data.
+pub fn rehearse(source: &Arc<Source>, faults: &mut Faults) -> Option<CompiledPolicy> {
+    compile_with(source, Lookup::Rehearsal, faults).1
+}
+
+/// The tenant as far as it could be read, and the policy if it has no fault.
+fn compile_with(
+    source: &Arc<Source>,
+    lookup: Lookup<'_>,
+    faults: &mut Faults,
+) -> (Option<syntax::At<String>>, Option<CompiledPolicy>) {
+    let before = faults.len();
+    let Some(node) = document::parse(source, faults) else { return (None, None) };
+    let mut reader = Reader::new(source, faults);
+    let Some(written) = syntax::read(&node, &mut reader) else { return (None, None) };
+    let plan = check::check(&written, lookup, &mut reader);
+    let plan = plan.filter(|_| faults.len() == before);
+    let policy = plan.map(|plan| CompiledPolicy {
+        tests: trial::Tests::new(source.clone(), plan.tenant.clone(), written.tests),
+        plan,
+    });
+    (written.tenant, policy)
+}

@@ -39,7 +39,7 @@ pub struct Rule {
 }
 
 /// The headers that a rule names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HeaderName {
     /// `$header.NAME`: that name, byte for byte.
     Named(Box<str>),

@@ -47,15 +47,15 @@ impl StripQuery {
             Scalar::Null => return Outcome::Unchanged,
             Scalar::Number(_) | Scalar::Bool(_) => return Outcome::Mismatch,
         };
-        let path_end = text.find(['?', '#']).unwrap_or(text.len());
+        let path_end = memchr::memchr2(b'?', b'#', text.as_bytes()).unwrap_or(text.len());
         let (before, after) = text.split_at(path_end);
         let Some(user_info) = user_info(before) else { return Outcome::Mismatch };
         if after.is_empty() && user_info.is_empty() {
             return Outcome::Unchanged;
         }
         out.open();
-        out.push(&before[..user_info.start]);
-        out.push(&before[user_info.end..]);
+        out.push_piece(&before[..user_info.start]);
+        out.push_piece(&before[user_info.end..]);
         if let Some(query) = after.strip_prefix('?') {
             self.query(query.split('#').next().unwrap_or_default(), out);
         }
@@ -70,7 +70,7 @@ impl StripQuery {
             let name = parameter.split('=').next().unwrap_or_default();
             if self.keep.iter().any(|kept| kept == name) {
                 out.push_plain(separator);
-                out.push(parameter);
+                out.push_piece(parameter);
                 separator = b"&";
             }
         }
@@ -80,8 +80,14 @@ impl StripQuery {
 /// Where the user-info with its `@` stands in a URL without query and fragment, or an empty range;
 /// `None` if the text cannot be read safely.
 fn user_info(url: &str) -> Option<std::ops::Range<usize>> {
-    if url.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+    // Every byte is looked at, as a loop without an exit is one that vectors run.
+    let unreadable = |bad: bool, byte: &u8| bad | (*byte <= b' ') | (*byte == 0x7f);
+    if url.as_bytes().iter().fold(false, unreadable) {
         return None;
+    }
+    let usual = ["https://", "http://", "/"].iter().any(|start| url.starts_with(start));
+    if usual && memchr::memchr(b'@', url.as_bytes()).is_none() {
+        return Some(0..0);
     }
     let start = match authority(url)? {
         Some(start) => start,

@@ -1,0 +1,308 @@
+//! A policy as written → a plan, or the list of all that is wrong with it.
+//!
+//! What gets through here can only fail on data, and each such failure has its fate: a rule's
+//! `mismatch`. Rules that can never decide a value are refused, because a reviewer would take them
+//! for protection.
+
+use super::path::{self, Place};
+use super::syntax::{self, At};
+use super::{HeaderName, Plan, Rule};
+use crate::document::{Reader, Source, Span, listed, nearest};
+use crate::format::paths::{Paths, RuleId, RulePath};
+use crate::keys::{Epoch, Keyring, Pseudonyms, SECRET_BYTES, Secret};
+use crate::limits::{PATH_STATES_MAX, RULES_MAX};
+use crate::transform::Transform;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Where a policy's `key` is looked up.
+#[derive(Debug, Clone, Copy)]
+pub enum Lookup<'a> {
+    /// In this keyring; none holds nothing.
+    Keyring(Option<&'a Keyring>),
+    /// Nowhere: any name will do, for a secret that is thrown away. For rehearsals only; its
+    /// pseudonyms are good for nothing.
+    Rehearsal,
+}
+
+/// Checks a policy. Faults are added; `None` if there was one.
+pub fn check(
+    written: &syntax::Policy,
+    lookup: Lookup<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<Plan> {
+    let faults_before = reader.faults.len();
+    let tenant = written.tenant.as_ref().and_then(|tenant| tenant_name(tenant, reader));
+    let pseudonyms = pseudonyms(written, tenant.as_ref(), lookup, reader);
+    let rules = rules(written, reader);
+    let places = places(written, reader);
+    repeated(&places, reader);
+    let paths = paths(written, &places, reader);
+    shadowed_headers(&places, reader);
+    if reader.faults.len() > faults_before {
+        return None;
+    }
+    Some(Plan {
+        tenant: tenant?,
+        version: written.version?,
+        paths: paths?,
+        rules: rules?,
+        key_rule: places.iter().find(|named| named.place == Place::Key).map(|named| named.rule),
+        header_rules: places.iter().filter_map(Named::header).collect(),
+        unlisted: written.unlisted,
+        pseudonyms,
+    })
+}
+
+/// Longest tenant name: it must fit into topic names, which Kafka limits to 249 bytes.
+const TENANT_BYTES_MAX: usize = 128;
+
+fn tenant_name(tenant: &At<String>, reader: &mut Reader<'_>) -> Option<Arc<str>> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let name = tenant.value.as_str();
+    if (1..=TENANT_BYTES_MAX).contains(&name.len()) && name.bytes().all(fits) {
+        return Some(name.into());
+    }
+    reader.fault("P001", tenant.span, "not a tenant name").hint(format!(
+        "use letters without accents, digits, `.`, `_` and `-`; 1 to {TENANT_BYTES_MAX} of them"
+    ));
+    None
+}
+
+fn pseudonyms(
+    written: &syntax::Policy,
+    tenant: Option<&Arc<str>>,
+    lookup: Lookup<'_>,
+    reader: &mut Reader<'_>,
+) -> Option<Pseudonyms> {
+    let epoch = written.epoch.as_ref().map_or(Some(Epoch::Never), |epoch| epoch_of(epoch, reader));
+    let Some(key) = &written.key else {
+        without_key(written, reader);
+        return None;
+    };
+    let secret = secret(key, lookup, reader);
+    Some(Pseudonyms::new(secret?, tenant?.clone(), epoch?))
+}
+
+fn epoch_of(epoch: &At<Option<std::time::Duration>>, reader: &mut Reader<'_>) -> Option<Epoch> {
+    let Some(length) = epoch.value else { return Some(Epoch::Never) };
+    match u64::try_from(length.as_millis()) {
+        Ok(length @ 1..=EPOCH_MS_MAX) => Some(Epoch::every_ms(length)),
+        _ => {
+            reader
+                .fault("P004", epoch.span, "an epoch lasts from 1 millisecond to 100 years")
+                .hint("write `30d`, or `never` if pseudonyms are to stay the same for ever");
+            None
+        }
+    }
+}
+
+/// A hundred years: longer is `never`.
+const EPOCH_MS_MAX: u64 = 36_525 * 86_400_000;
+
+fn without_key(written: &syntax::Policy, reader: &mut Reader<'_>) {
+    if let Some(epoch) = &written.epoch {
+        reader
+            .fault("P003", epoch.span, "`epoch` without `key`")
+            .hint("add `key: NAME`, the name of an entry in the keyring, or take `epoch` out");
+    }
+    for transform in written.rules.iter().filter_map(|rule| rule.transform.as_ref()) {
+        if transform.value.needs_key {
+            let message = format!("`{}` needs the policy's `key`", transform.value.name);
+            reader.fault("P022", transform.span, message).hint(
+                "add `key: NAME` to the policy; `limpid keys new NAME` makes the keyring's entry",
+            );
+        }
+    }
+}
+
+fn secret(key: &At<String>, lookup: Lookup<'_>, reader: &mut Reader<'_>) -> Option<Arc<Secret>> {
+    let name = key.value.as_str();
+    let keyring = match lookup {
+        Lookup::Rehearsal => return throw_away(key, reader),
+        Lookup::Keyring(keyring) => keyring,
+    };
+    if let Some(secret) = keyring.and_then(|keyring| keyring.get(name)) {
+        return Some(secret.clone());
+    }
+    let make = format!("`limpid keys new {name}` makes an entry");
+    match keyring {
+        None => {
+            let message = format!("the policy needs the key `{name}`, and no keyring is given");
+            reader.fault("P024", key.span, message).hint(format!("give a keyring; {make}"));
+        }
+        Some(keyring) => {
+            let hint = match nearest(name, keyring.names()) {
+                Some(meant) => format!("did you mean `{meant}`? {make}"),
+                None => format!("it holds {}; {make}", listed(keyring.names())),
+            };
+            let message = format!("the keyring has no key `{name}`");
+            reader.fault("P023", key.span, message).hint(hint);
+        }
+    }
+    None
+}
+
+fn throw_away(key: &At<String>, reader: &mut Reader<'_>) -> Option<Arc<Secret>> {
+    let mut bytes = [0; SECRET_BYTES];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => Some(Arc::new(Secret::new(bytes))),
+        Err(_) => {
+            reader.fault("P025", key.span, "the system gives no random numbers for a trial key");
+            None
+        }
+    }
+}
+
+fn rules(written: &syntax::Policy, reader: &mut Reader<'_>) -> Option<Vec<Rule>> {
+    if written.rules.len() > RULES_MAX {
+        let message = format!("{} rules; a policy has at most {RULES_MAX}", written.rules.len());
+        reader.fault("P008", written.rules_span, message).hint(
+            "rules with the same `do` can share one list of fields; `*` and `**` name many at once",
+        );
+        return None;
+    }
+    let rules: Vec<_> =
+        written.rules.iter().zip(1..).map(|(rule, n)| built(rule, n, reader)).collect();
+    rules.into_iter().collect()
+}
+
+fn built(rule: &syntax::Rule, number: usize, reader: &mut Reader<'_>) -> Option<Rule> {
+    let At { value: spec, span } = rule.transform.as_ref()?;
+    match (spec.build)(rule.args.as_ref()?) {
+        Ok(transform) => Some(made(transform, rule, format!("{number} {}", spec.name))),
+        Err(message) => {
+            reader.fault("P006", *span, message);
+            None
+        }
+    }
+}
+
+fn made(transform: Transform, rule: &syntax::Rule, label: String) -> Rule {
+    Rule { transform, mismatch: rule.mismatch, label }
+}
+
+/// A path, read, with the rule that it belongs to.
+struct Named<'a> {
+    rule: RuleId,
+    place: Place,
+    whole: bool,
+    written: &'a At<String>,
+}
+
+impl Named<'_> {
+    fn header(&self) -> Option<(HeaderName, RuleId)> {
+        match &self.place {
+            Place::Header(name) => Some((name.clone(), self.rule)),
+            _ => None,
+        }
+    }
+
+    fn in_value(&self) -> Option<RulePath> {
+        match &self.place {
+            Place::Value(segments) => {
+                Some(RulePath { rule: self.rule, whole: self.whole, segments: segments.clone() })
+            }
+            _ => None,
+        }
+    }
+}
+
+fn places<'a>(written: &'a syntax::Policy, reader: &mut Reader<'_>) -> Vec<Named<'a>> {
+    let mut all = Vec::new();
+    for (rule, id) in written.rules.iter().zip(0..=RuleId::MAX) {
+        let whole = rule.transform.as_ref().is_some_and(|transform| transform.value.whole);
+        for field in &rule.fields {
+            match path::parse(&field.value) {
+                Ok(place) => all.push(Named { rule: id, place, whole, written: field }),
+                Err(flaw) => {
+                    let span = inside(reader.source, field, &flaw.at);
+                    reader.fault(flaw.code, span, flaw.message).hint(flaw.hint);
+                }
+            }
+        }
+    }
+    all
+}
+
+/// Where a part of a path stands in the file: exact if the file spells the path without escapes,
+/// else the whole path.
+fn inside(source: &Source, field: &At<String>, at: &std::ops::Range<usize>) -> Span {
+    let written = source.text.get(field.span.start..field.span.end).unwrap_or_default();
+    let quote = usize::from(written.starts_with(['"', '\'']));
+    match written.get(quote..).is_some_and(|written| written.starts_with(field.value.as_str())) {
+        true => Span::new(field.span.start + quote + at.start, field.span.start + quote + at.end),
+        false => field.span,
+    }
+}
+
+fn repeated(places: &[Named<'_>], reader: &mut Reader<'_>) {
+    let mut first: HashMap<&Place, &Named<'_>> = HashMap::new();
+    for named in places {
+        if let Some(earlier) = first.get(&named.place) {
+            let (line, _) = reader.source.place(earlier.written.span.start);
+            let message = format!("`{}` is named twice, first in line {line}", named.place);
+            reader
+                .fault("P020", named.written.span, message)
+                .hint("the first rule that names a value decides: take this path out");
+        } else {
+            first.insert(&named.place, named);
+        }
+    }
+}
+
+fn paths(written: &syntax::Policy, places: &[Named<'_>], reader: &mut Reader<'_>) -> Option<Paths> {
+    let (values, compiled): (Vec<&Named<'_>>, Vec<RulePath>) =
+        places.iter().filter_map(|named| Some((named, named.in_value()?))).unzip();
+    let drop_unlisted = written.unlisted == super::Unlisted::Drop;
+    let Ok(paths) = Paths::compile(&compiled, drop_unlisted) else {
+        let message = format!("the paths multiply to more than {PATH_STATES_MAX} states");
+        reader.fault("P009", written.rules_span, message).hint(
+            "several `**` in one path, or many paths with `**` beside each other, cost most: \
+             name the members that lead to the value",
+        );
+        return None;
+    };
+    for (index, named) in values.iter().enumerate() {
+        let twin = values[..index].iter().any(|earlier| earlier.place == named.place);
+        if !twin && !paths.decides(index) {
+            let by = compiled[..index].iter().position(|earlier| covers(earlier, &compiled[index]));
+            shadowed(named, by.map(|by| values[by]), reader);
+        }
+    }
+    Some(paths)
+}
+
+/// Does one path alone leave nothing to another?
+fn covers(earlier: &RulePath, later: &RulePath) -> bool {
+    let mut pair = [earlier.clone(), later.clone()];
+    pair[0].rule = 0;
+    pair[1].rule = 1;
+    Paths::compile(&pair, false).is_ok_and(|paths| !paths.decides(1))
+}
+
+fn shadowed_headers(places: &[Named<'_>], reader: &mut Reader<'_>) {
+    let any = |named: &&Named<'_>| named.place == Place::Header(HeaderName::Any);
+    let Some(index) = places.iter().position(|named| any(&named)) else { return };
+    for named in &places[index + 1..] {
+        if matches!(&named.place, Place::Header(HeaderName::Named(_))) {
+            shadowed(named, Some(&places[index]), reader);
+        }
+    }
+}
+
+fn shadowed(named: &Named<'_>, by: Option<&Named<'_>>, reader: &mut Reader<'_>) {
+    let message = match by {
+        None => format!("`{}` can never match: earlier paths name all of it", named.place),
+        Some(by) => {
+            let (line, _) = reader.source.place(by.written.span.start);
+            format!(
+                "`{}` can never match: `{}` in line {line} names all of it",
+                named.place, by.place
+            )
+        }
+    };
+    reader.fault("P021", named.written.span, message).hint(
+        "the first rule that names a value decides: put this rule before that one, or take it out",
+    );
+}

@@ -1,0 +1,173 @@
+//! A policy as it was written: every key known and typed, nothing yet checked against the rest.
+//!
+//! Unknown keys are refused here, each where it stands. Rules read their transform's parameters
+//! straight from [`transform::TABLE`], so that a new transform needs no line in this file.
+
+use super::trial::{self, Test};
+use super::{OnMismatch, Unlisted};
+use crate::document::{Field, Kind as NodeKind, Node, Reader, Span, Table, listed, nearest};
+use crate::transform::{self, Arg, Kind, Param, Spec};
+use std::time::Duration;
+
+/// Something with its place.
+#[derive(Debug, Clone)]
+pub struct At<T> {
+    /// The thing.
+    pub value: T,
+    /// The place.
+    pub span: Span,
+}
+
+/// A policy, typed. What could not be read is `None` and has its fault.
+pub struct Policy {
+    pub tenant: Option<At<String>>,
+    pub version: Option<u64>,
+    pub unlisted: Unlisted,
+    pub key: Option<At<String>>,
+    pub epoch: Option<At<Option<Duration>>>,
+    pub rules: Vec<Rule>,
+    /// Where to point when all rules are meant.
+    pub rules_span: Span,
+    pub tests: Vec<Test>,
+}
+
+/// A rule, typed.
+pub struct Rule {
+    pub fields: Vec<At<String>>,
+    /// The transform and where its name stands; `None` if it is unknown.
+    pub transform: Option<At<&'static Spec>>,
+    pub mismatch: OnMismatch,
+    /// One for each parameter; `None` if one could not be read.
+    pub args: Option<Vec<Arg>>,
+}
+
+/// Reads a policy's tree.
+pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Policy> {
+    let mut table = Table::new(node, "a policy", reader)?;
+    let tenant = table.need("tenant", reader).and_then(|field| text_at(&field, reader));
+    let version = table.need("version", reader).and_then(|field| field.int(0..=i64::MAX, reader));
+    let unlisted = table.take("unlisted").and_then(|field| field.one_of(&["keep", "drop"], reader));
+    let key = table.take("key").and_then(|field| text_at(&field, reader));
+    let epoch = table.take("epoch").and_then(|field| epoch(&field, reader));
+    let rules_field = table.need("rules", reader);
+    let rules = rules_field.and_then(|field| field.list(reader)).unwrap_or_default();
+    let rules = rules.iter().filter_map(|item| rule(item.node, reader)).collect();
+    let tests = table.take("tests").and_then(|field| field.list(reader)).unwrap_or_default();
+    let tests = tests.iter().filter_map(|item| trial::read(item.node, reader)).collect();
+    let head = table.head();
+    table.finish(reader);
+    Some(Policy {
+        tenant,
+        version: version.and_then(|version| u64::try_from(version).ok()),
+        unlisted: if unlisted == Some(1) { Unlisted::Drop } else { Unlisted::Keep },
+        key,
+        epoch,
+        rules,
+        rules_span: rules_field.map_or(head, |field| field.name_span),
+        tests,
+    })
+}
+
+fn text_at(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<At<String>> {
+    let value = field.text(reader)?.to_owned();
+    Some(At { value, span: field.span() })
+}
+
+/// `never` (`None`) or a duration.
+fn epoch(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<At<Option<Duration>>> {
+    let never = matches!(&field.node.kind, NodeKind::Text(text) if text == "never");
+    let value = if never { None } else { Some(field.duration(reader)?) };
+    Some(At { value, span: field.span() })
+}
+
+fn rule(node: &Node, reader: &mut Reader<'_>) -> Option<Rule> {
+    let mut table = Table::new(node, "a rule", reader)?;
+    let fields = table.need("fields", reader).map(|field| fields(&field, reader));
+    let transform = table.need("do", reader).and_then(|field| spec(&field, reader));
+    let mismatch = table.take("mismatch").and_then(|field| mismatch(&field, reader));
+    let args = match &transform {
+        Some(At { value: spec, .. }) => {
+            table.call(format!("a `{}` rule", spec.name));
+            let params = spec.params.iter();
+            // Every parameter is read, so that all faults appear, before one failure spoils all.
+            let args: Vec<_> = params.map(|param| arg(&mut table, param, reader)).collect();
+            args.into_iter().collect()
+        }
+        None => {
+            for param in transform::TABLE.iter().flat_map(|spec| spec.params) {
+                table.take(param.name);
+            }
+            None
+        }
+    };
+    table.finish(reader);
+    Some(Rule {
+        fields: fields.unwrap_or_default(),
+        transform,
+        mismatch: mismatch.unwrap_or(OnMismatch::Redact),
+        args,
+    })
+}
+
+fn fields(field: &Field<'_>, reader: &mut Reader<'_>) -> Vec<At<String>> {
+    let texts = field.texts(reader).unwrap_or_default();
+    if matches!(&field.node.kind, NodeKind::List(items) if items.is_empty()) {
+        reader
+            .fault("P007", field.span(), "a rule without fields does nothing")
+            .hint("name at least one path, or take the rule out");
+    }
+    texts.into_iter().map(|(text, span)| At { value: text.to_owned(), span }).collect()
+}
+
+fn spec(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<At<&'static Spec>> {
+    let name = field.text(reader)?;
+    if let Some(value) = transform::named(name) {
+        return Some(At { value, span: field.span() });
+    }
+    let names = || transform::TABLE.iter().map(|spec| spec.name);
+    let all = format!("there are {}", listed(names()));
+    let hint = match nearest(name, names()) {
+        Some(meant) => format!("did you mean `{meant}`? {all}"),
+        None => all,
+    };
+    reader.fault("P005", field.span(), format!("unknown transform `{name}`")).hint(hint);
+    None
+}
+
+fn mismatch(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<OnMismatch> {
+    let index = field.one_of(&["redact", "keep", "quarantine"], reader)?;
+    Some([OnMismatch::Redact, OnMismatch::Keep, OnMismatch::Quarantine][index])
+}
+
+fn arg(table: &mut Table<'_>, param: &Param, reader: &mut Reader<'_>) -> Option<Arg> {
+    match param.kind {
+        Kind::Int { min, max, default: Some(default) } => match table.take(param.name) {
+            Some(field) => field.int(min..=max, reader).map(Arg::Int),
+            None => Some(Arg::Int(default)),
+        },
+        Kind::Int { min, max, default: None } => {
+            table.need(param.name, reader)?.int(min..=max, reader).map(Arg::Int)
+        }
+        Kind::Text { bytes_max } => match table.take(param.name) {
+            Some(field) => short_text(&field, bytes_max, reader).map(Arg::Text),
+            None => Some(Arg::Text(String::new())),
+        },
+        Kind::Names => match table.take(param.name) {
+            Some(field) => {
+                let names = field.texts(reader)?;
+                Some(Arg::Names(names.into_iter().map(|(name, _)| name.to_owned()).collect()))
+            }
+            None => Some(Arg::Names(Vec::new())),
+        },
+    }
+}
+
+fn short_text(field: &Field<'_>, bytes_max: usize, reader: &mut Reader<'_>) -> Option<String> {
+    let text = field.text(reader)?;
+    if text.len() > bytes_max {
+        let message = format!("`{}` must have at most {bytes_max} bytes", field.name);
+        reader.fault("Y013", field.span(), message);
+        return None;
+    }
+    Some(text.to_owned())
+}
