@@ -138,7 +138,7 @@ impl Producer {
         }
         let (headers, same) = match clean.headers() {
             CleanHeaders::Same => (parcel.fetched.detach_headers(index), true),
-            CleanHeaders::Edited(headers) => (native_headers(headers), false),
+            CleanHeaders::Edited(headers) => (native_headers(&headers), false),
         };
         let message = Message {
             topic: &target.handle,
@@ -367,7 +367,8 @@ fn fits(record: &Record<'_>, clean: &Clean<'_>, most: usize) -> bool {
     if bare < most / 2 {
         return true;
     }
-    let headers = match clean.headers() {
+    let clean_headers = clean.headers();
+    let headers: &dyn Headers = match &clean_headers {
         CleanHeaders::Same => record.headers,
         CleanHeaders::Edited(headers) => headers,
     };
