@@ -1,11 +1,47 @@
 //! The configuration: what was typed (unknown keys refused, places kept) → what it means
 //! (immutable, checked), with all complaints at once, before a port is bound or a group joined.
+//!
+//! docs/CONFIG.md lists every key. Paths are relative to the configuration's folder. Secrets do not
+//! stand in the file: it says where they are.
 
+mod read;
+mod route;
+mod secret;
+mod settings;
+mod topics;
+
+pub use read::read;
+
+use crate::document::{Faults, Show, Source};
 use crate::engine::Limits;
+use crate::error::{Error, Result};
+use crate::keys::SecretSource;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What becomes of passwords that the configuration points to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrets {
+    /// They are read: the service is about to start.
+    Read,
+    /// They are left where they are: a check must work where there are none.
+    Leave,
+}
+
+/// Reads a configuration file, passwords included.
+///
+/// # Errors
+/// All that is wrong with it, with places and hints.
+pub fn load(path: &Path) -> Result<Config> {
+    let source = Source::read(path, Show::LinesWithoutSecrets)?;
+    let mut faults = Faults::default();
+    read(&source, Secrets::Read, &mut faults).ok_or_else(|| {
+        faults.sort();
+        Error::usage(format!("the configuration is refused\n{faults:#}"))
+    })
+}
 
 /// A checked configuration.
 #[derive(Debug)]
@@ -49,17 +85,6 @@ impl std::fmt::Debug for Settings {
     }
 }
 
-/// Where a secret comes from.
-#[derive(Debug, Clone)]
-pub enum SecretSource {
-    /// A file that only its owner can read.
-    File(PathBuf),
-    /// An environment variable.
-    Env(String),
-    /// The standard output of a command: program and arguments.
-    Command(Vec<String>),
-}
-
 /// Raw topics, the clean topic, and where the tenant's name is.
 #[derive(Debug)]
 pub struct RouteConfig {
@@ -67,7 +92,8 @@ pub struct RouteConfig {
     pub name: String,
     /// The raw topics.
     pub topics: Topics,
-    /// The clean topic; with a pattern, `$1` or `${name}` stand for its groups.
+    /// The clean topic; with a pattern, `${1}` stands for its first group, and so on: as
+    /// [`regex_lite::Captures::expand`] reads it.
     pub clean: String,
     /// Where the tenant's name is.
     pub tenant: TenantConfig,

@@ -5,6 +5,9 @@
 //! policy, `Y` the shape of any of these files. The reference in docs/generated is made from here,
 //! and a test runs the examples.
 
+mod configuration;
+mod keyring;
+
 /// One code.
 #[derive(Debug, Clone, Copy)]
 pub struct Code {
@@ -27,13 +30,7 @@ pub fn find(code: &str) -> Option<&'static Code> {
 }
 
 /// Every code, family by family.
-pub static ALL: [&[Code]; 4] = [CONFIGURATION, KEYRING, POLICY, YAML];
-
-/// The configuration of `limpid run`.
-static CONFIGURATION: &[Code] = &[];
-
-/// The keyring.
-static KEYRING: &[Code] = &[];
+pub static ALL: [&[Code]; 4] = [configuration::CODES, keyring::CODES, POLICY, YAML];
 
 /// Policies.
 static POLICY: &[Code] = &[

@@ -31,6 +31,15 @@ pub struct Source {
     pub show: Show,
 }
 
+/// What may not be shown must not stay in memory either.
+impl Drop for Source {
+    fn drop(&mut self) {
+        if self.show != Show::Lines {
+            zeroize::Zeroize::zeroize(&mut self.text);
+        }
+    }
+}
+
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Source({}, {} bytes)", self.name, self.text.len())

@@ -41,13 +41,13 @@ pub struct Tally {
     /// By slot: records of its tenant in this batch, clean or withheld.
     pub plan_records: Vec<u64>,
     /// The [`Policies`] that the rows are of, and where each slot's rules begin in them.
-    generation: u64,
-    rule_bases: Vec<usize>,
+    pub(crate) generation: u64,
+    pub(crate) rule_bases: Vec<usize>,
 }
 
 impl Tally {
     /// The row of a route, made if it is new.
-    pub(super) fn route(&mut self, index: usize) -> &mut RouteTally {
+    pub fn route(&mut self, index: usize) -> &mut RouteTally {
         if self.routes.len() <= index {
             self.routes.resize_with(index + 1, RouteTally::default);
         }

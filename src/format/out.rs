@@ -4,17 +4,24 @@
 pub struct Out<'a> {
     bytes: &'a mut Vec<u8>,
     json: bool,
+    /// Pieces of the value may hold characters that JSON escapes.
+    pieces_need_escapes: bool,
 }
 
 impl<'a> Out<'a> {
     /// Replacements become JSON values: strings quoted and escaped.
     pub fn json(bytes: &'a mut Vec<u8>) -> Self {
-        Self { bytes, json: true }
+        Self { bytes, json: true, pieces_need_escapes: true }
+    }
+
+    /// As [`Out::json`], for a value that was spelled without escapes: pieces of it need none.
+    pub(super) fn json_of_plain(bytes: &'a mut Vec<u8>) -> Self {
+        Self { bytes, json: true, pieces_need_escapes: false }
     }
 
     /// Replacements become bare bytes: a record key or a header value.
     pub fn plain(bytes: &'a mut Vec<u8>) -> Self {
-        Self { bytes, json: false }
+        Self { bytes, json: false, pieces_need_escapes: false }
     }
 
     /// Opens a string: every replacement starts with this or is one [`Out::number`]. The place it
@@ -66,6 +73,17 @@ impl<'a> Out<'a> {
     pub fn push_repeated(&mut self, byte: u8, count: usize) {
         debug_assert!(!special(byte) && byte.is_ascii());
         self.bytes.resize(self.bytes.len() + count, byte);
+    }
+
+    /// Writes a piece of the value itself, escaped where JSON wants it. Free where the value was
+    /// spelled without escapes.
+    #[inline]
+    pub fn push_piece(&mut self, piece: &str) {
+        if self.pieces_need_escapes {
+            self.push(piece);
+        } else {
+            self.bytes.extend_from_slice(piece.as_bytes());
+        }
     }
 
     /// Writes any characters, escaped where JSON wants it.

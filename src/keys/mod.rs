@@ -5,13 +5,19 @@
 //! no `Display`, and their `Debug` prints nothing of them.
 
 mod derive;
+mod keyring;
+mod pair;
+mod source;
 
 pub use derive::{Epoch, PseudonymKey, Pseudonyms};
+pub use keyring::{Keyring, keyring_entry};
+pub(crate) use pair::Kem;
+pub use pair::{KEY_ID_BYTES, KeyFault, PrivateKey, PublicKey};
+pub use source::SecretSource;
 
-use std::collections::BTreeMap;
+use crate::error::{Error, Result};
 use std::fmt;
-use std::sync::Arc;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// A secret's length in bytes.
 pub const SECRET_BYTES: usize = 32;
@@ -27,9 +33,22 @@ impl Secret {
         Self(bytes)
     }
 
+    /// A fresh one, from the operating system's randomness.
+    ///
+    /// # Errors
+    /// The operating system gives none.
+    pub fn generate() -> Result<Self> {
+        Ok(Self(*random()?))
+    }
+
     /// The bytes, for derivation only.
     pub(crate) const fn expose(&self) -> &[u8; SECRET_BYTES] {
         &self.0
+    }
+
+    /// Is it the same secret? Only for two that were just read from one file.
+    fn same(&self, other: &Self) -> bool {
+        self.0 == other.0
     }
 }
 
@@ -39,26 +58,11 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Named secrets.
-#[derive(Debug, Default, Clone)]
-pub struct Keyring {
-    secrets: BTreeMap<String, Arc<Secret>>,
-}
-
-impl Keyring {
-    /// Adds a secret; an earlier one of that name is replaced and returned.
-    pub fn insert(&mut self, name: impl Into<String>, secret: Secret) -> Option<Arc<Secret>> {
-        self.secrets.insert(name.into(), Arc::new(secret))
-    }
-
-    /// The secret of that name.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Arc<Secret>> {
-        self.secrets.get(name)
-    }
-
-    /// The names, sorted.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.secrets.keys().map(String::as_str)
-    }
+/// Fresh bytes of the operating system's randomness.
+fn random() -> Result<Zeroizing<[u8; SECRET_BYTES]>> {
+    let mut bytes = Zeroizing::new([0; SECRET_BYTES]);
+    getrandom::fill(&mut *bytes).map_err(|error| {
+        Error::fatal(format!("the operating system gives no randomness: {error}"))
+    })?;
+    Ok(bytes)
 }

@@ -43,19 +43,27 @@ impl Mask {
             Scalar::Text(text) | Scalar::Number(text) => text,
             Scalar::Bool(_) => return Outcome::Mismatch,
         };
-        let length = text.chars().count();
+        let length = length(text);
         let hides = self.first + self.last < length;
         let (first, last) = if hides { (self.first, self.last) } else { (0, 0) };
         out.open();
-        out.push(&text[..offset(text, first)]);
+        out.push_piece(&text[..offset(text, first)]);
         out.push_repeated(b'*', length - first - last);
-        out.push(&text[offset(text, length - last)..]);
+        out.push_piece(&text[offset(text, length - last)..]);
         out.close();
         Outcome::Replaced
     }
 }
 
+/// How many characters there are: the bytes that do not continue one.
+fn length(text: &str) -> usize {
+    text.bytes().filter(|byte| byte & 0xC0 != 0x80).count()
+}
+
 /// Where character number `index` begins.
 fn offset(text: &str, index: usize) -> usize {
+    if text.is_ascii() {
+        return index;
+    }
     text.char_indices().nth(index).map_or(text.len(), |(offset, _)| offset)
 }

@@ -47,17 +47,18 @@ impl StripQuery {
             Scalar::Null => return Outcome::Unchanged,
             Scalar::Number(_) | Scalar::Bool(_) => return Outcome::Mismatch,
         };
-        let path_end = text.find(['?', '#']).unwrap_or(text.len());
+        let path_end = memchr::memchr2(b'?', b'#', text.as_bytes()).unwrap_or(text.len());
         let (before, after) = text.split_at(path_end);
         let Some(user_info) = user_info(before) else { return Outcome::Mismatch };
         if after.is_empty() && user_info.is_empty() {
             return Outcome::Unchanged;
         }
         out.open();
-        out.push(&before[..user_info.start]);
-        out.push(&before[user_info.end..]);
+        out.push_piece(&before[..user_info.start]);
+        out.push_piece(&before[user_info.end..]);
         if let Some(query) = after.strip_prefix('?') {
-            self.query(query.split('#').next().unwrap_or_default(), out);
+            let end = memchr::memchr(b'#', query.as_bytes()).unwrap_or(query.len());
+            self.query(&query[..end], out);
         }
         out.close();
         Outcome::Replaced
@@ -65,23 +66,45 @@ impl StripQuery {
 
     /// Writes the parameters that stay.
     fn query(&self, query: &str, out: &mut Out<'_>) {
+        if self.keep.is_empty() {
+            return;
+        }
         let mut separator: &[u8] = b"?";
-        for parameter in query.split(['&', ';']) {
-            let name = parameter.split('=').next().unwrap_or_default();
-            if self.keep.iter().any(|kept| kept == name) {
+        let mut start = 0;
+        loop {
+            let rest = &query.as_bytes()[start..];
+            let end = start + memchr::memchr2(b'&', b';', rest).unwrap_or(rest.len());
+            let parameter = &query[start..end];
+            if self.keep.iter().any(|kept| is_named(parameter, kept)) {
                 out.push_plain(separator);
-                out.push(parameter);
+                out.push_piece(parameter);
                 separator = b"&";
             }
+            if end == query.len() {
+                return;
+            }
+            start = end + 1;
         }
     }
+}
+
+/// Is it the parameter of that name, with a value or without?
+fn is_named(parameter: &str, name: &str) -> bool {
+    let rest = parameter.as_bytes().strip_prefix(name.as_bytes());
+    matches!(rest, Some([] | [b'=', ..]))
 }
 
 /// Where the user-info with its `@` stands in a URL without query and fragment, or an empty range;
 /// `None` if the text cannot be read safely.
 fn user_info(url: &str) -> Option<std::ops::Range<usize>> {
-    if url.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+    // Every byte is looked at, as a loop without an exit is one that vectors run.
+    let unreadable = |bad: bool, byte: &u8| bad | (*byte <= b' ') | (*byte == 0x7f);
+    if url.as_bytes().iter().fold(false, unreadable) {
         return None;
+    }
+    let usual = ["https://", "http://", "/"].iter().any(|start| url.starts_with(start));
+    if usual && memchr::memchr(b'@', url.as_bytes()).is_none() {
+        return Some(0..0);
     }
     let start = match authority(url)? {
         Some(start) => start,

@@ -14,3 +14,4 @@ mod oracle;
 mod quarantine;
 mod reject;
 mod tidy;
+mod vectors;

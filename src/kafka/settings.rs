@@ -1,0 +1,228 @@
+//! The client's settings: what limpid sets, what it lets users set, and the check of both.
+//!
+//! Any librdkafka setting can be passed through. A few are limpid's own ([`RESERVED`]): with
+//! another value records would be lost, doubled or committed too early. The defaults in
+//! [`consumer`] and [`producer`] are a starting point that was measured, and users may change
+//! them; every setting is tried on a scratch configuration before anything starts.
+
+use crate::config::{Config, Settings};
+use crate::error::{Error, Result};
+use rdkafka::ClientConfig;
+use rdkafka::bindings as rd;
+use rdkafka::error::KafkaError;
+use std::ffi::{CStr, CString};
+
+/// Which clients a setting is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// All clients.
+    Common,
+    /// Consumers alone.
+    Consumer,
+    /// Producers alone.
+    Producer,
+}
+
+/// Settings that users may not set, each with the reason.
+pub const RESERVED: &[(&str, &str)] = &[
+    ("group.id", "set `group:` instead"),
+    ("enable.auto.commit", "limpid commits an offset only after its record is delivered"),
+    ("enable.auto.offset.store", "limpid commits an offset only after its record is delivered"),
+    ("auto.commit.enable", "limpid commits an offset only after its record is delivered"),
+    ("auto.commit.interval.ms", "limpid commits an offset only after its record is delivered"),
+    ("enable.partition.eof", "limpid does not use end-of-partition events"),
+    ("consume.callback.max.messages", "limpid fetches in batches of its own size"),
+    ("enable.idempotence", "without it a retry could double or reorder records"),
+    ("acks", "a record counts as delivered when all in-sync replicas have it"),
+    ("request.required.acks", "a record counts as delivered when all in-sync replicas have it"),
+    ("enable.gapless.guarantee", "limpid goes back to the last delivered record by itself"),
+    ("transactional.id", "limpid names its transactions itself"),
+    ("delivery.report.only.error", "limpid counts every delivery"),
+    ("statistics.interval.ms", "limpid has its own metrics; see `admin:`"),
+    ("plugin.library.paths", "limpid loads no code at run time"),
+    ("log.queue", "limpid forwards the client's log itself"),
+    ("queue.buffering.max.messages", "bounded by `buffer_bytes_max:`"),
+    ("queue.buffering.max.kbytes", "bounded by `buffer_bytes_max:`"),
+];
+
+/// Checks one setting on a scratch configuration.
+///
+/// # Errors
+/// What is wrong with it, without its value where that may be a secret.
+pub fn check_setting(kind: Kind, name: &str, value: &str) -> std::result::Result<(), String> {
+    if let Some((_, reason)) = RESERVED.iter().find(|(reserved, _)| *reserved == name) {
+        return Err(format!("`{name}` is limpid's own setting: {reason}"));
+    }
+    let (Ok(name_c), Ok(value_c)) = (CString::new(name), CString::new(value)) else {
+        return Err("a setting must not contain a NUL byte".to_owned());
+    };
+    let mut told = [0; 512];
+    // SAFETY: the configuration is created, used and destroyed here; the strings and the buffer
+    // outlive the call, and the client ends what it writes with a NUL within the length given.
+    let outcome = unsafe {
+        let conf = rd::rd_kafka_conf_new();
+        let outcome = rd::rd_kafka_conf_set(
+            conf,
+            name_c.as_ptr(),
+            value_c.as_ptr(),
+            told.as_mut_ptr(),
+            told.len(),
+        );
+        rd::rd_kafka_conf_destroy(conf);
+        outcome
+    };
+    match outcome {
+        rd::rd_kafka_conf_res_t::RD_KAFKA_CONF_OK => Ok(()),
+        rd::rd_kafka_conf_res_t::RD_KAFKA_CONF_UNKNOWN => {
+            Err(format!("librdkafka knows no {} `{name}`", setting_of(kind)))
+        }
+        rd::rd_kafka_conf_res_t::RD_KAFKA_CONF_INVALID if is_secret(name) => {
+            Err(format!("librdkafka refuses the value of `{name}`"))
+        }
+        rd::rd_kafka_conf_res_t::RD_KAFKA_CONF_INVALID => {
+            // SAFETY: the buffer was zeroed and is written with a terminating NUL.
+            let told = unsafe { CStr::from_ptr(told.as_ptr()) };
+            Err(told.to_string_lossy().into_owned())
+        }
+    }
+}
+
+const fn setting_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Common => "setting",
+        Kind::Consumer => "consumer setting",
+        Kind::Producer => "producer setting",
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    ["password", "secret", "key", "token", "oauthbearer.config", "jaas"]
+        .iter()
+        .any(|part| name.contains(part))
+}
+
+/// The settings of a lane's consumer. `share` is the part of `buffer_bytes_max` that may wait in
+/// the client, fetched and not yet read.
+#[must_use]
+pub fn consumer(config: &Config, share: usize) -> ClientConfig {
+    let mut set = ClientConfig::new();
+    set.set("client.id", "limpid")
+        .set("auto.offset.reset", "earliest")
+        .set("isolation.level", "read_committed")
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("check.crcs", "true")
+        // Filled up again before it is empty: with the default, 1 s, a fast reader starves.
+        .set("fetch.queue.backoff.ms", "20")
+        .set("fetch.wait.max.ms", "100")
+        .set("queued.min.messages", "100000")
+        .set("queued.max.messages.kbytes", kbytes(share).to_string());
+    pass_through(&mut set, &[&config.kafka, &config.consumer]);
+    set.set("group.id", &config.group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false");
+    set
+}
+
+/// The settings of a lane's producer. `share` bounds what waits in the client; `message_bytes` is
+/// the largest message that any of its topics takes, if that is known.
+#[must_use]
+pub fn producer(
+    config: &Config,
+    share: usize,
+    message_bytes: Option<MessageBytes>,
+) -> ClientConfig {
+    let mut set = ClientConfig::new();
+    set.set("client.id", "limpid")
+        .set("linger.ms", "10")
+        // 16 kB was measured at a quarter of the speed.
+        .set("batch.size", "1000000")
+        .set("batch.num.messages", "100000")
+        .set("compression.type", "lz4")
+        // A broker that is gone is waited for: the back-pressure reaches the consumer.
+        .set("message.timeout.ms", "0");
+    if let Some(MessageBytes { smallest, largest }) = message_bytes {
+        set.set("message.max.bytes", largest.to_string())
+            .set("batch.size", smallest.clamp(1, 1_000_000).to_string());
+    }
+    pass_through(&mut set, &[&config.kafka, &config.producer]);
+    set.set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("delivery.report.only.error", "false")
+        .set("queue.buffering.max.messages", "10000000")
+        .set("queue.buffering.max.kbytes", kbytes(share).to_string());
+    set
+}
+
+/// `max.message.bytes` over the topics that are written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageBytes {
+    /// Of the topic that takes least: no batch may be larger.
+    pub smallest: usize,
+    /// Of the topic that takes most: no message may be larger.
+    pub largest: usize,
+}
+
+/// The settings of the client that looks at topics at the start.
+#[must_use]
+pub fn scout(config: &Config) -> ClientConfig {
+    let mut set = ClientConfig::new();
+    set.set("client.id", "limpid");
+    pass_through(&mut set, &[&config.kafka]);
+    set
+}
+
+fn pass_through(set: &mut ClientConfig, layers: &[&Settings]) {
+    for (name, value) in layers.iter().flat_map(|layer| &layer.0) {
+        set.set(name, value);
+    }
+}
+
+/// librdkafka counts in kB and takes from 1 to 2,097,151 of them.
+fn kbytes(bytes: usize) -> usize {
+    (bytes / 1024).clamp(1024, 2_097_151)
+}
+
+/// An error of the client's set-up: it is the configuration's.
+pub(super) fn refused(what: &str, error: impl std::fmt::Display) -> Error {
+    Error::usage(format!("the Kafka {what} cannot be set up: {error}"))
+}
+
+/// The native form of settings that were checked one by one; some only clash together.
+pub(super) fn native(
+    what: &str,
+    set: &ClientConfig,
+) -> Result<rdkafka::config::NativeClientConfig> {
+    // The error's own text would repeat the value, which may be a password.
+    set.create_native_config().map_err(|error| match error {
+        KafkaError::ClientConfig(_, _, name, _) => refused(what, format!("`{name}` is refused")),
+        other => refused(what, other),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_checked_by_the_client_itself() {
+        assert_eq!(check_setting(Kind::Common, "security.protocol", "sasl_ssl"), Ok(()));
+        let told = check_setting(Kind::Producer, "compresion.type", "lz4").unwrap_err();
+        assert_eq!(told, "librdkafka knows no producer setting `compresion.type`");
+        let told = check_setting(Kind::Producer, "compression.type", "lz5").unwrap_err();
+        assert!(told.contains("lz5"), "{told}");
+    }
+
+    #[test]
+    fn reserved_settings_are_refused_with_the_reason() {
+        for (name, reason) in RESERVED {
+            let told = check_setting(Kind::Consumer, name, "1").unwrap_err();
+            assert!(told.contains(reason), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_refused_secret_is_not_repeated() {
+        let told = check_setting(Kind::Common, "ssl.key.pem", "canary\0").unwrap_err();
+        assert!(!told.contains("canary"), "{told}");
+    }
+}

@@ -1,0 +1,124 @@
+//! Looking at topics before records flow: are they there, with the same partitions, and how large
+//! a record do they take?
+//!
+//! One listing of the cluster answers for all of them. Asking for a topic by name would make some
+//! clusters create it, with a number of partitions that nobody chose.
+
+use super::native::{Callbacks, Client, Code, millis};
+use super::settings::{self, MessageBytes};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
+use rdkafka::bindings as rd;
+use rdkafka::client::DefaultClientContext;
+use std::collections::BTreeMap;
+use std::ffi::CStr;
+use std::ptr;
+use std::time::Duration;
+
+/// A client that only looks.
+pub struct Scout {
+    client: Client,
+    set: rdkafka::ClientConfig,
+}
+
+/// Every topic that may be seen, with its number of partitions.
+pub type Listing = BTreeMap<String, usize>;
+
+impl Scout {
+    /// A scout for the configured cluster; it connects when it is asked.
+    ///
+    /// # Errors
+    /// The settings do not make a client.
+    pub fn new(config: &Config) -> Result<Self> {
+        let set = settings::scout(config);
+        let kind = rd::rd_kafka_type_t::RD_KAFKA_CONSUMER;
+        Ok(Self { client: Client::new(kind, &set, &Callbacks::default())?, set })
+    }
+
+    /// Lists the cluster's topics.
+    ///
+    /// # Errors
+    /// No broker answered in time.
+    pub fn list(&self, wait: Duration) -> Result<Listing> {
+        let mut metadata = ptr::null();
+        // SAFETY: the client lives; null means no single topic; the answer is ours to destroy.
+        let code = unsafe {
+            rd::rd_kafka_metadata(
+                self.client.ptr(),
+                1,
+                ptr::null_mut(),
+                &raw mut metadata,
+                millis(wait),
+            )
+        };
+        if Code(code as i32) != Code::NONE {
+            return Err(Error::retry(format!(
+                "no Kafka broker answers at {}: {}",
+                self.set.get("bootstrap.servers").unwrap_or("(no bootstrap.servers)"),
+                Code(code as i32).name()
+            )));
+        }
+        // SAFETY: the call succeeded, so the answer is valid until it is destroyed; names are
+        // NUL-terminated.
+        let listing = unsafe {
+            let count = usize::try_from((*metadata).topic_cnt).unwrap_or(0);
+            let listing = (0..count)
+                .map(|index| &*(*metadata).topics.add(index))
+                .map(|topic| {
+                    let name = CStr::from_ptr(topic.topic).to_string_lossy().into_owned();
+                    (name, usize::try_from(topic.partition_cnt).unwrap_or(0))
+                })
+                .filter(|(_, partitions)| *partitions > 0)
+                .collect();
+            rd::rd_kafka_metadata_destroy(metadata);
+            listing
+        };
+        Ok(listing)
+    }
+
+    /// Asks for `max.message.bytes` of topics; those that may not be asked are left out.
+    #[must_use]
+    pub fn message_bytes(&self, topics: &[&str], wait: Duration) -> BTreeMap<String, usize> {
+        self.describe(topics, wait).unwrap_or_else(|error| {
+            tracing::info!("max.message.bytes is taken as usual: {error}");
+            BTreeMap::new()
+        })
+    }
+
+    fn describe(&self, topics: &[&str], wait: Duration) -> Result<BTreeMap<String, usize>> {
+        let failed = |error: &dyn std::fmt::Display| Error::retry(error.to_string());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| failed(&error))?;
+        let admin: AdminClient<DefaultClientContext> =
+            self.set.create().map_err(|error| failed(&error))?;
+        let resources: Vec<_> =
+            topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
+        let options = AdminOptions::new().request_timeout(Some(wait));
+        let answers = runtime
+            .block_on(async { admin.describe_configs(&resources, &options).await })
+            .map_err(|error| failed(&error))?;
+        Ok(topics
+            .iter()
+            .zip(answers)
+            .filter_map(|(topic, answer)| {
+                let answer = answer.ok()?;
+                let value = answer.get("max.message.bytes")?.value.as_ref()?.parse().ok()?;
+                Some(((*topic).to_owned(), value))
+            })
+            .collect())
+    }
+}
+
+/// The bounds over several topics; `None` where none is known.
+#[must_use]
+pub fn bounds(known: &BTreeMap<String, usize>) -> Option<MessageBytes> {
+    // librdkafka refuses a limit under 1,000 or over 1,000,000,000.
+    let clamp = |bytes: usize| bytes.clamp(1_000, 1_000_000_000);
+    Some(MessageBytes {
+        smallest: clamp(*known.values().min()?),
+        largest: clamp(*known.values().max()?),
+    })
+}
