@@ -243,6 +243,12 @@ impl Cluster {
         self.0.borrow().quarantined.clone()
     }
 
+    /// How many members live.
+    #[must_use]
+    pub fn living(&self) -> usize {
+        self.0.borrow().living().len()
+    }
+
     /// True when every source record is committed.
     #[must_use]
     pub fn all_committed(&self) -> bool {
