@@ -4,6 +4,7 @@ mod admin;
 mod broker;
 mod cases;
 mod cli;
+mod config;
 mod docs;
 mod expect;
 mod filter;
