@@ -47,7 +47,7 @@ fn read_config(node: &Node, secrets: Secrets, reader: &mut Reader<'_>) -> Option
     let (buffer, shutdown) = (top.take("buffer_bytes"), top.take("shutdown"));
     top.finish(reader);
 
-    let mut settings = |field: Option<&Field<'_>>, client, reader: &mut Reader<'_>| {
+    let settings = |field: Option<&Field<'_>>, client, reader: &mut Reader<'_>| {
         read_settings(field, client, &base, secrets, reader)
     };
     let kafka = settings(kafka.as_ref(), Client::Common, reader);

@@ -367,15 +367,18 @@ fn fits(record: &Record<'_>, clean: &Clean<'_>, most: usize) -> bool {
     if bare < most / 2 {
         return true;
     }
-    let clean_headers = clean.headers();
-    let headers: &dyn Headers = match &clean_headers {
-        CleanHeaders::Same => record.headers,
-        CleanHeaders::Edited(headers) => headers,
+    let headers = match clean.headers() {
+        CleanHeaders::Same => headers_bytes(record.headers),
+        CleanHeaders::Edited(headers) => headers_bytes(&headers),
     };
+    bare + headers <= most
+}
+
+fn headers_bytes(headers: &dyn Headers) -> usize {
     let one = |index| {
         headers.get(index).map_or(0, |(name, value)| name.len() + value.map_or(0, Raw::len) + 10)
     };
-    bare + (0..headers.count()).map(one).sum::<usize>() <= most
+    (0..headers.count()).map(one).sum()
 }
 
 /// Headers as a native list of the client's.
