@@ -1,1 +1,145 @@
-//! admin.
+//! The admin server: metrics for Prometheus, health for an orchestrator.
+//!
+//! It has a thread and a small runtime of its own, so that a slow reader of metrics never takes a
+//! lane's time, and a busy lane never makes the process look dead. The port is bound before
+//! [`serve`] returns: a taken port is an error at the start, not a line in the log later.
+//!
+//! Whoever can reach it can read it: it tells topics, tenants and numbers, never a record. It only
+//! reads (GET and HEAD), answers one request a connection, and bounds what a stranger can cost it:
+//! see [`guard`].
+
+mod guard;
+
+use crate::error::{Error, Result};
+use crate::telemetry::{Health, Metrics, Status};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Router, middleware};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tokio::sync::oneshot;
+
+/// The running server. Dropping it stops it.
+pub struct Admin {
+    address: SocketAddr,
+    /// Dropped to stop the server.
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the answers are made from.
+#[derive(Clone)]
+struct Shown {
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+}
+
+/// Starts the server. Port 0 takes any free one; [`Admin::address`] tells which.
+///
+/// # Errors
+/// The address is taken or isn't this machine's.
+pub fn serve(address: SocketAddr, metrics: Arc<Metrics>, health: Arc<Health>) -> Result<Admin> {
+    let cannot = |error| Error::usage(format!("admin server: cannot listen on {address}: {error}"));
+    let listener = TcpListener::bind(address).map_err(cannot)?;
+    listener.set_nonblocking(true).map_err(cannot)?;
+    let address = listener.local_addr().map_err(cannot)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
+    let (stop, stopped) = oneshot::channel();
+    let work = answer(listener, router(Shown { metrics, health }), stopped);
+    let thread = std::thread::Builder::new()
+        .name("admin".into())
+        .spawn(move || runtime.block_on(work))
+        .map_err(cannot)?;
+    Ok(Admin { address, stop: Some(stop), thread: Some(thread) })
+}
+
+impl Admin {
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        // Its thread holds no lock and touches no record; if it panicked, it is gone all the same.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// Answers until the other end of `stopped` is dropped. Connections still open are cut.
+async fn answer(listener: TcpListener, router: Router, stopped: oneshot::Receiver<()>) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => guard::Guarded::new(listener),
+        Err(error) => return tracing::error!(%error, "the admin server can't start"),
+    };
+    let server = axum::serve(listener, router);
+    tokio::select! {
+        _ = server => {}
+        _ = stopped => {}
+    }
+}
+
+fn router(shown: Shown) -> Router {
+    Router::new()
+        .route("/", get(index))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(alive))
+        .route("/readyz", get(ready))
+        .layer(middleware::map_response(close))
+        .with_state(shown)
+}
+
+/// One request a connection: nothing waits idle, and a connection's deadline is a request's.
+async fn close(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+    response
+}
+
+async fn index() -> &'static str {
+    concat!(
+        "limpid ",
+        env!("CARGO_PKG_VERSION"),
+        "\n\n\
+         /metrics  Prometheus metrics\n\
+         /healthz  200 unless limpid has broken down\n\
+         /readyz   200 once every lane has joined its group, 503 before and while draining\n"
+    )
+}
+
+async fn metrics(State(shown): State<Shown>) -> impl IntoResponse {
+    shown.metrics.observe(&shown.health);
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], shown.metrics.render())
+}
+
+/// Waiting for a broker is no reason to be restarted: only a breakdown is.
+async fn alive(State(shown): State<Shown>) -> Response {
+    let status = shown.health.status();
+    told(!matches!(status, Status::Broken(_)), &shown.health, &status)
+}
+
+async fn ready(State(shown): State<Shown>) -> Response {
+    let status = shown.health.status();
+    told(status == Status::Ready, &shown.health, &status)
+}
+
+fn told(good: bool, health: &Health, status: &Status) -> Response {
+    let code = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let (joined, lanes) = health.lanes();
+    let (name, reason) = match status {
+        Status::Starting => ("starting", Some(format!("{joined} of {lanes} lanes have joined"))),
+        Status::Ready => ("ready", None),
+        Status::Draining => ("draining", Some("delivering what was read, then stopping".into())),
+        Status::Broken(reason) => ("broken", Some(reason.clone())),
+    };
+    let quiet: Vec<_> = health.quiet().map(|quiet| quiet.map(|q| q.as_millis())).collect();
+    let body = serde_json::json!({ "status": name, "reason": reason, "lanes_quiet_ms": quiet });
+    (code, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
+}

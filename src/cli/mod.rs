@@ -10,7 +10,7 @@ mod quarantine;
 mod run;
 
 use crate::error::{Fate, Result};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Anonymizes log and event streams on Kafka: fast, exactly as the policies say, fail-closed.
@@ -35,6 +35,12 @@ enum Command {
     Keys(keys::Args),
     /// Read what was withheld
     Quarantine(quarantine::Args),
+}
+
+/// Every command and argument, for the reference page.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Parses the arguments, runs the command, reports its error, gives the exit code.

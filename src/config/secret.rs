@@ -61,6 +61,10 @@ fn read_command(command: &Field<'_>, reader: &mut Reader<'_>) -> Option<SecretSo
 }
 
 /// A path, relative to the folder of the configuration.
-pub(super) fn read_path(field: &Field<'_>, base: &Path, reader: &mut Reader<'_>) -> Option<PathBuf> {
+pub(super) fn read_path(
+    field: &Field<'_>,
+    base: &Path,
+    reader: &mut Reader<'_>,
+) -> Option<PathBuf> {
     field.text(reader).map(|text| base.join(text))
 }

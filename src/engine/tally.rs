@@ -30,7 +30,7 @@ pub struct RuleTally {
 }
 
 /// What the records of one batch came to.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Tally {
     /// By [`super::Route::index`]; grown on demand.
     pub routes: Vec<RouteTally>,

@@ -240,7 +240,9 @@ impl<'a> Compiler<'a> {
         for path in 0..self.paths.len() {
             self.enter(&mut root.items, (path, 0));
         }
-        self.number(root)?;
+        // Not numbered: a place below that happens to be like the root's must not share its state,
+        // which is never dropped.
+        self.places.push(root);
         let mut next = 0;
         while next < self.places.len() {
             let state = self.state(next)?;

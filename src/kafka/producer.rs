@@ -138,7 +138,7 @@ impl Producer {
         }
         let (headers, same) = match clean.headers() {
             CleanHeaders::Same => (parcel.fetched.detach_headers(index), true),
-            CleanHeaders::Edited(headers) => (native_headers(headers), false),
+            CleanHeaders::Edited(headers) => (native_headers(&headers), false),
         };
         let message = Message {
             topic: &target.handle,
@@ -368,13 +368,17 @@ fn fits(record: &Record<'_>, clean: &Clean<'_>, most: usize) -> bool {
         return true;
     }
     let headers = match clean.headers() {
-        CleanHeaders::Same => record.headers,
-        CleanHeaders::Edited(headers) => headers,
+        CleanHeaders::Same => headers_bytes(record.headers),
+        CleanHeaders::Edited(headers) => headers_bytes(&headers),
     };
+    bare + headers <= most
+}
+
+fn headers_bytes(headers: &dyn Headers) -> usize {
     let one = |index| {
         headers.get(index).map_or(0, |(name, value)| name.len() + value.map_or(0, Raw::len) + 10)
     };
-    bare + (0..headers.count()).map(one).sum::<usize>() <= most
+    (0..headers.count()).map(one).sum()
 }
 
 /// Headers as a native list of the client's.

@@ -7,8 +7,8 @@
 //! rules cost two words a rule until then, not 200,000 series that say 0.
 //!
 //! Invariant: a tally is only read together with the policies it was made with. Around a reload a
-//! lane may still publish a batch of the old set; each row remembers whose it is, and a batch that
-//! doesn't fit the rows takes the slow way by labels.
+//! lane may still publish a batch of the old set; the rows remember whose they are, and a batch
+//! that doesn't fit them takes the slow way by labels.
 
 use super::process::Process;
 use super::table::{self, Spec};
@@ -52,6 +52,8 @@ struct RouteSeries {
 /// The handles of one set of policies.
 #[derive(Default)]
 struct PlanRows {
+    /// The set of policies; 0 before there is one.
+    generation: u64,
     /// By slot.
     tenants: Vec<TenantRow>,
     /// By `policies.rule_base(slot) + rule`.
@@ -59,8 +61,6 @@ struct PlanRows {
 }
 
 struct TenantRow {
-    /// The plan's own name. Holding it keeps its address from being used again, so that comparing
-    /// addresses says for certain whether a plan is the one this row was made for.
     tenant: Arc<str>,
     records: OnceLock<IntCounter>,
 }
@@ -204,11 +204,12 @@ impl Metrics {
         let plan = policies.plan(slot);
         let base = policies.rule_base(slot);
         let counted = tally.rules.get(base..).unwrap_or_default().iter().zip(&plan.rules);
-        let row = rows.of(slot, plan);
+        let rows = (rows.generation == policies.generation()).then_some(rows);
+        let row = rows.map(|rows| &rows.tenants[slot]);
         self.add_records(row, plan, tally.plan_records.get(slot).copied().unwrap_or(0));
         for (index, (counts, rule)) in counted.enumerate().filter(|(_, (c, _))| c.hits > 0) {
-            match row.and_then(|_| rows.rules.get(base + index)) {
-                Some(cell) => cell.get_or_init(|| self.rule(plan, &rule.label)).add(counts),
+            match rows.map(|rows| &rows.rules[base + index]) {
+                Some(series) => series.get_or_init(|| self.rule(plan, &rule.label)).add(counts),
                 None => self.rule(plan, &rule.label).add(counts),
             }
         }
@@ -235,14 +236,10 @@ impl PlanRows {
     fn new(policies: &Policies) -> Self {
         let row = |plan: &Plan| TenantRow { tenant: plan.tenant.clone(), records: OnceLock::new() };
         Self {
+            generation: policies.generation(),
             tenants: policies.plans().iter().map(row).collect(),
             rules: (0..policies.rules_total()).map(|_| OnceLock::new()).collect(),
         }
-    }
-
-    /// The row of a slot, if it was made for this very plan.
-    fn of(&self, slot: usize, plan: &Plan) -> Option<&TenantRow> {
-        self.tenants.get(slot).filter(|row| Arc::ptr_eq(&row.tenant, &plan.tenant))
     }
 }
 
@@ -407,12 +404,15 @@ mod tests {
 
     /// Slot 1, its second rule: 5 hits, 2 of another kind, over 3 records.
     fn tally() -> Tally {
-        let mut tally = Tally { touched: vec![1], plan_records: vec![0, 3], ..Tally::default() };
+        let (records_in, bytes_in, records_out, bytes_out) = (4, 400, 3, 290);
+        let row = RouteTally { records_in, bytes_in, records_out, bytes_out, ..Default::default() };
+        let mut tally = Tally::default();
+        tally.touched.push(1);
+        tally.plan_records = vec![0, 3];
         tally.rules.resize(4, RuleTally::default());
         tally.rules[3] = RuleTally { hits: 5, mismatches: 2 };
-        let row = tally.route(0);
-        (row.records_in, row.bytes_in, row.records_out, row.bytes_out) = (4, 400, 3, 290);
-        row.withheld[Reason::Tenant as usize] = 1;
+        tally.routes.push(row);
+        tally.routes[0].withheld[Reason::Tenant as usize] = 1;
         tally
     }
 

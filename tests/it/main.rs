@@ -5,6 +5,7 @@ mod broker;
 mod cases;
 mod cli;
 mod docs;
+mod expect;
 mod filter;
 mod lane;
 mod leak;

@@ -1,0 +1,231 @@
+//! The service: start-up checks, a thread a lane, one end for all.
+//!
+//! A lane shares nothing with another but the policies, the metrics and the group on the broker:
+//! Kafka spreads the work. A lane that fails for good stops the process, for its partitions would
+//! only go to the next lane and fail there; the others drain first.
+
+mod pump;
+mod routes;
+mod start;
+
+pub use pump::{Pump, Tools};
+pub use routes::{Resolved, Routes};
+pub use start::check;
+
+use crate::config::Config;
+use crate::engine::Tally;
+use crate::error::{Error, Reason, Result};
+use crate::kafka::{Member, Membership};
+use crate::lane::Bounds;
+use crate::policy::Policies;
+use crate::telemetry::{Health, Metrics};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
+use std::time::Instant;
+
+/// Asks a run to end. Set from a signal or by whoever called [`run`].
+#[derive(Debug, Default)]
+pub struct Stop(AtomicU8);
+
+const DRAIN: u8 = 1;
+const AT_ONCE: u8 = 2;
+
+impl Stop {
+    /// A run that nobody has asked to end.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(AtomicU8::new(0))
+    }
+
+    /// Deliver what was read, commit, leave the group, return.
+    pub fn drain(&self) {
+        self.0.fetch_max(DRAIN, Ordering::Relaxed);
+    }
+
+    /// Return as soon as possible; what is not delivered will be read again.
+    pub fn at_once(&self) {
+        self.0.fetch_max(AT_ONCE, Ordering::Relaxed);
+    }
+
+    /// Whether it was asked to end, in one way or the other.
+    #[must_use]
+    pub fn asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= DRAIN
+    }
+
+    fn hurried(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= AT_ONCE
+    }
+}
+
+/// The policies in force. A reload will swap them here, whole, between batches.
+#[derive(Debug)]
+pub struct InForce(RwLock<Arc<Policies>>);
+
+impl InForce {
+    /// These, until others come.
+    #[must_use]
+    pub fn new(policies: Arc<Policies>) -> Self {
+        Self(RwLock::new(policies))
+    }
+
+    /// Those of this moment; a batch keeps the ones it began with.
+    #[must_use]
+    pub fn current(&self) -> Arc<Policies> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// What a run came to.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Records read.
+    pub records_in: u64,
+    /// Records made clean, tombstones included.
+    pub clean: u64,
+    /// Tombstones among them.
+    pub tombstones: u64,
+    /// Records withheld, by `Reason as usize`.
+    pub withheld: [u64; Reason::ALL.len()],
+}
+
+impl Summary {
+    fn add(&mut self, tally: &Tally) {
+        for row in &tally.routes {
+            self.records_in += row.records_in;
+            self.clean += row.records_out;
+            self.tombstones += row.tombstones;
+            for (sum, count) in self.withheld.iter_mut().zip(row.withheld) {
+                *sum += count;
+            }
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.records_in += other.records_in;
+        self.clean += other.clean;
+        self.tombstones += other.tombstones;
+        for (sum, count) in self.withheld.iter_mut().zip(other.withheld) {
+            *sum += count;
+        }
+    }
+}
+
+/// Runs the lanes until `stop` is asked or one fails for good.
+///
+/// # Errors
+/// What the configuration or the cluster lacks, or what ended a lane.
+pub fn run(
+    config: &Config,
+    policies: Arc<Policies>,
+    metrics: &Metrics,
+    health: &Health,
+    stop: &Stop,
+) -> Result<Summary> {
+    let outcome = run_lanes(config, policies, metrics, health, stop);
+    if let Err(error) = &outcome {
+        health.broken(error.to_string());
+    }
+    outcome
+}
+
+fn run_lanes(
+    config: &Config,
+    policies: Arc<Policies>,
+    metrics: &Metrics,
+    health: &Health,
+    stop: &Stop,
+) -> Result<Summary> {
+    metrics.policies(&policies);
+    let Some(membership) = start::look(config, stop)? else { return Ok(Summary::default()) };
+    let routes = Routes::new(config);
+    let policies = InForce::new(policies);
+    let tools = |lane| Tools {
+        routes: &routes,
+        policies: &policies,
+        metrics,
+        health,
+        lane,
+        limits: config.limits,
+        quarantine_key: config.quarantine.public_key.as_ref(),
+        bounds: bounds(config, &membership),
+    };
+    let outcomes = thread::scope(|scope| {
+        let start = |lane| {
+            let (tools, membership) = (tools(lane), membership.clone());
+            let work = move || run_lane(config, membership, tools, stop);
+            thread::Builder::new().name(format!("lane-{lane}")).spawn_scoped(scope, work)
+        };
+        let lanes: Vec<_> = (0..config.lanes.max(1)).map(start).collect();
+        lanes.into_iter().map(ended).collect::<Vec<_>>()
+    });
+    let mut sum = Summary::default();
+    for outcome in outcomes {
+        sum.merge(&outcome?);
+    }
+    Ok(sum)
+}
+
+fn ended(lane: std::io::Result<thread::ScopedJoinHandle<'_, Result<Summary>>>) -> Result<Summary> {
+    lane.map_err(|error| Error::fatal(format!("a lane's thread cannot be started: {error}")))?
+        .join()
+        .unwrap_or_else(|_| Err(Error::fatal("a lane panicked; see the log for the place")))
+}
+
+/// One lane, on its own thread. Whatever ends it early ends the others too.
+fn run_lane(
+    config: &Config,
+    membership: Membership,
+    tools: Tools<'_>,
+    stop: &Stop,
+) -> Result<Summary> {
+    let health = tools.health;
+    let work = AssertUnwindSafe(|| drive(Member::join(config, membership)?, tools, stop));
+    let outcome = catch_unwind(work)
+        .unwrap_or_else(|_| Err(Error::fatal("a lane panicked; see the log for the place")));
+    if let Err(error) = &outcome {
+        health.broken(error.to_string());
+        stop.drain();
+    }
+    outcome
+}
+
+fn drive(member: Member, tools: Tools<'_>, stop: &Stop) -> Result<Summary> {
+    let health = tools.health;
+    let start = Instant::now();
+    let mut pump = Pump::new(member, tools);
+    let mut draining = false;
+    while !pump.left() && !stop.hurried() {
+        if stop.asked() && !draining {
+            draining = true;
+            health.draining();
+            pump.shut_down();
+        }
+        pump.turn(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX))?;
+    }
+    Ok(pump.summary().clone())
+}
+
+/// The lane's share: a quarter waits in the consumer's queue, three eighths are records between
+/// fetch and delivery, three eighths their clean copies.
+fn bounds(config: &Config, membership: &Membership) -> Bounds {
+    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Bounds {
+        bytes: membership.buffer_bytes / 8 * 3,
+        batches: 256,
+        commit_every: 1_000,
+        yield_within: 10_000,
+        stalled_after: 2_000,
+        drain_within: millis(config.drain_deadline),
+    }
+}
+
+/// Makes panics tell their place and nothing else: a panic's message can carry a value.
+pub fn hush_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
+        tracing::error!(place, "limpid panicked");
+    }));
+}

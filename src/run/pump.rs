@@ -1,0 +1,452 @@
+//! The loop that does the I/O of one lane: notices in, the lane's actions out, one turn at a time.
+//!
+//! It decides nothing about offsets, partitions or waiting; that is [`Lane`]'s. What it knows is
+//! how to do each action: fetch through the [`Broker`], clean with the [`Engine`], hand the batch
+//! over record by record, seal what was withheld. When the producer has no room it keeps its place
+//! in the batch and goes on next turn, so that the group is attended to meanwhile.
+
+use super::routes::Routes;
+use super::start::circle;
+use super::{InForce, Summary};
+use crate::clock;
+use crate::engine::{Batch, Engine, Limits, Outcome, Route, RouteTally, Tally, Withheld};
+use crate::error::{Error, Fate, Reason, Result};
+use crate::lane::{
+    Action, BatchId, Bounds, Broker, CleanTopic, Event, Fetched, Lane, Notice, Parcel, Partition,
+    Published, TopicId,
+};
+use crate::quarantine::{PublicKey, Sealer};
+use crate::telemetry::{Health, Metrics};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Wait for records while deliveries are outstanding: their reports are looked for in between.
+const BUSY_WAIT: Duration = Duration::from_millis(5);
+/// Wait for records, or for room, while nothing else is to be done.
+const IDLE_WAIT: Duration = Duration::from_millis(100);
+/// How often lag is published.
+const LAG_EVERY_MS: u64 = 1_000;
+
+/// What a lane's loop works with.
+pub struct Tools<'a> {
+    /// The routes.
+    pub routes: &'a Routes<'a>,
+    /// The policies in force.
+    pub policies: &'a InForce,
+    /// Where numbers go.
+    pub metrics: &'a Metrics,
+    /// Where progress goes.
+    pub health: &'a Health,
+    /// The lane's number.
+    pub lane: usize,
+    /// Bounds on one record.
+    pub limits: Limits,
+    /// The key withheld records are sealed to.
+    pub quarantine_key: Option<&'a PublicKey>,
+    /// Bounds on the lane.
+    pub bounds: Bounds,
+}
+
+/// A lane's loop.
+pub struct Pump<'a, B: Broker> {
+    broker: B,
+    tools: Tools<'a>,
+    lane: Lane,
+    engine: Engine,
+    sealer: Sealer,
+    /// By source topic: its route and its clean topic, once seen.
+    ways: Vec<Option<Way>>,
+    spare: Vec<Batch>,
+    fetched: Option<B::Fetched>,
+    hand: Option<Hand>,
+    events: VecDeque<Event>,
+    actions: Vec<Action>,
+    failure: Option<Error>,
+    attended: bool,
+    joined: bool,
+    next_lag: u64,
+    summary: Summary,
+}
+
+struct Way {
+    route: Route,
+    clean: CleanTopic,
+}
+
+/// The batch that is being handed over.
+struct Hand {
+    id: BatchId,
+    next: usize,
+    kernel: Duration,
+    /// Records that the engine took for clean and the topic for too large: route and bytes.
+    oversize: Vec<(usize, usize)>,
+}
+
+impl<'a, B: Broker> Pump<'a, B> {
+    /// A loop over a member that has just joined.
+    #[must_use]
+    pub fn new(broker: B, tools: Tools<'a>) -> Self {
+        Self {
+            broker,
+            lane: Lane::new(tools.bounds),
+            engine: Engine::new(tools.limits),
+            sealer: Sealer::new(tools.quarantine_key),
+            tools,
+            ways: Vec::new(),
+            spare: Vec::new(),
+            fetched: None,
+            hand: None,
+            events: VecDeque::new(),
+            actions: Vec::new(),
+            failure: None,
+            attended: false,
+            joined: false,
+            next_lag: 0,
+            summary: Summary::default(),
+        }
+    }
+
+    /// True once the lane has left its group.
+    #[must_use]
+    pub const fn left(&self) -> bool {
+        self.lane.left()
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub const fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// Begins to drain.
+    pub fn shut_down(&mut self) {
+        self.events.push_back(Event::Shutdown);
+    }
+
+    /// Takes what was reported, goes on with the batch in hand, lets time pass.
+    ///
+    /// # Errors
+    /// What will not pass: the lane is over.
+    pub fn turn(&mut self, now_ms: u64) -> Result<()> {
+        self.attended = false;
+        self.take_notices()?;
+        self.work_off()?;
+        self.hand_over()?;
+        self.work_off()?;
+        self.events.push_back(Event::Tick(now_ms));
+        self.work_off()?;
+        if !self.attended && !self.lane.left() {
+            self.broker.attend(BUSY_WAIT);
+        }
+        self.publish_lag(now_ms);
+        Ok(())
+    }
+
+    fn take_notices(&mut self) -> Result<()> {
+        while let Some(notice) = self.broker.notice() {
+            let event = match notice {
+                Notice::Assigned(partitions) => Event::Assigned(partitions),
+                Notice::Revoked { partitions, lost } => Event::Revoked { partitions, lost },
+                Notice::Delivered(id) => Event::Delivered(id),
+                Notice::Failed(id, error) => self.failed(id, error),
+                Notice::Committed(Ok(())) => Event::Committed { stored: true },
+                Notice::Committed(Err(error)) => {
+                    tracing::warn!("{error}");
+                    Event::Committed { stored: false }
+                }
+                Notice::TooLarge(id, index) => {
+                    self.refused_as_too_large(id, index)?;
+                    continue;
+                }
+                Notice::Trouble(error) if error.fate() == Fate::Retry => {
+                    tracing::warn!("{error}");
+                    continue;
+                }
+                Notice::Trouble(error) => return Err(error),
+            };
+            self.events.push_back(event);
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, id: BatchId, error: Error) -> Event {
+        let fate = error.fate();
+        if fate == Fate::Retry {
+            tracing::warn!("{error}; reading again from the last delivered record");
+        } else {
+            self.failure = Some(error);
+        }
+        Event::Failed(id, fate)
+    }
+
+    /// Steps the lane until nothing follows any more.
+    fn work_off(&mut self) -> Result<()> {
+        while let Some(event) = self.events.pop_front() {
+            self.lane.step(event, &mut self.actions);
+            let mut actions = std::mem::take(&mut self.actions);
+            for action in actions.drain(..) {
+                self.act(action)?;
+            }
+            self.actions = actions;
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, action: Action) -> Result<()> {
+        match action {
+            Action::Accept(partitions) => {
+                self.broker.accept(&partitions);
+                self.joined = true;
+                self.tools.health.progress(self.tools.lane);
+            }
+            Action::Fetch => self.fetch(),
+            Action::Process(id) => self.process(id)?,
+            Action::Commit(offsets) => self.broker.commit(&offsets),
+            Action::Pause => self.broker.pause(),
+            Action::Resume => self.broker.resume(),
+            Action::Release(id) => self.release(id),
+            Action::Yield(partitions) => self.yield_up(&partitions),
+            Action::Rewind(positions) => {
+                self.broker.rewind(&positions)?;
+                self.events.push_back(Event::Rewound);
+            }
+            Action::Leave => self.broker.leave(),
+            Action::Abort => {
+                return Err(self.failure.take().unwrap_or_else(|| Error::fatal("the lane failed")));
+            }
+        }
+        Ok(())
+    }
+
+    fn fetch(&mut self) {
+        let busy = self.lane.in_flight() > 0;
+        let fetched = self.broker.fetch(if busy { BUSY_WAIT } else { IDLE_WAIT });
+        self.attended = true;
+        match fetched {
+            Some(fetched) => {
+                let (spans, bytes) = (fetched.spans().to_vec(), fetched.bytes());
+                self.fetched = Some(fetched);
+                self.events.push_back(Event::Fetched { spans, bytes });
+            }
+            None if self.joined && !busy => self.tools.health.progress(self.tools.lane),
+            None => {}
+        }
+    }
+
+    /// Cleans the batch that was fetched and gives it to the broker to be handed over.
+    fn process(&mut self, id: BatchId) -> Result<()> {
+        let Some(fetched) = self.fetched.take() else { return Ok(()) };
+        for span in fetched.spans() {
+            self.find_way(span.partition.topic)?;
+        }
+        // The one place that asks which policies are in force: a batch has one answer.
+        let policies = self.tools.policies.current();
+        let mut batch = self.spare.pop().unwrap_or_default();
+        let begin = Instant::now();
+        for index in 0..fetched.len() {
+            let record = fetched.record(index);
+            if let Some(way) = way(&self.ways, fetched.topic(index)) {
+                self.engine.clean(&policies, &way.route, &record, &mut batch);
+            }
+        }
+        let kernel = begin.elapsed();
+        self.broker.load(id, Parcel { fetched, batch, policies });
+        self.hand = Some(Hand { id, next: 0, kernel, oversize: Vec::new() });
+        self.hand_over()
+    }
+
+    fn find_way(&mut self, topic: TopicId) -> Result<()> {
+        let index = topic.0 as usize;
+        if self.ways.len() <= index {
+            self.ways.resize_with(index + 1, || None);
+        }
+        if self.ways[index].is_none() {
+            let source = self.broker.topic_name(topic).to_owned();
+            let to = self.tools.routes.resolve(&source).ok_or_else(|| {
+                Error::usage(format!("no route takes topic `{source}`, which was subscribed"))
+            })?;
+            if let Some(circle) = circle(self.tools.routes, &to.clean) {
+                return Err(Error::usage(circle));
+            }
+            let clean = self.broker.clean_topic(&source, &to.clean)?;
+            self.ways[index] = Some(Way { route: to.route, clean });
+        }
+        Ok(())
+    }
+
+    /// Goes on handing over the batch in hand, as far as there is room.
+    fn hand_over(&mut self) -> Result<()> {
+        let Some(mut hand) = self.hand.take() else { return Ok(()) };
+        let count = self.broker.parcel(hand.id).map_or(0, |parcel| parcel.fetched.len());
+        while hand.next < count {
+            if !self.hand_over_one(&mut hand)? {
+                self.hand = Some(hand);
+                return Ok(());
+            }
+            hand.next += 1;
+        }
+        self.broker.sent(hand.id);
+        self.account(&hand);
+        self.events.push_back(Event::Sent(hand.id));
+        Ok(())
+    }
+
+    /// Hands one record over; false if there was no room.
+    fn hand_over_one(&mut self, hand: &mut Hand) -> Result<bool> {
+        let Some(parcel) = self.broker.parcel(hand.id) else { return Ok(true) };
+        let Some(way) = way(&self.ways, parcel.fetched.topic(hand.next)) else { return Ok(true) };
+        let (route, clean) = (way.route.index, way.clean);
+        match self.broker.publish(hand.id, hand.next, clean) {
+            Published::Taken => Ok(true),
+            Published::Full => Ok(false),
+            Published::Refused(error) => self.refused(hand.id, error),
+            Published::Withheld => self.seal(hand.id, hand.next, route, None),
+            Published::TooLarge => {
+                let bytes = clean_bytes(self.broker.parcel(hand.id), hand.next);
+                let taken = self.seal(hand.id, hand.next, route, Some(Reason::Limits))?;
+                if taken {
+                    hand.oversize.push((route, bytes));
+                }
+                Ok(taken)
+            }
+        }
+    }
+
+    /// What cannot be sent: the lane goes back for it, or ends.
+    fn refused(&mut self, id: BatchId, error: Error) -> Result<bool> {
+        if error.fate() != Fate::Retry {
+            return Err(error);
+        }
+        let event = self.failed(id, error);
+        self.events.push_back(event);
+        Ok(true)
+    }
+
+    /// Seals one record and sends it to the quarantine; false if there was no room. The reason is
+    /// the engine's unless another is given.
+    fn seal(
+        &mut self,
+        id: BatchId,
+        index: usize,
+        route: usize,
+        reason: Option<Reason>,
+    ) -> Result<bool> {
+        let Some(parcel) = self.broker.parcel(id) else { return Ok(true) };
+        let withheld = match parcel.outcome(index) {
+            Outcome::Withheld(withheld) => withheld,
+            Outcome::Clean(_) => {
+                Withheld { reason: reason.unwrap_or(Reason::Internal), tenant: None }
+            }
+        };
+        let name = self.tools.routes.name(route);
+        let sealed = self.sealer.seal(name, &parcel.fetched.record(index), &withheld);
+        match self.broker.quarantine(id, &sealed) {
+            Published::Full => Ok(false),
+            Published::Refused(error) => self.refused(id, error),
+            Published::Taken | Published::Withheld | Published::TooLarge => Ok(true),
+        }
+    }
+
+    /// A record that the broker itself found too large, after it was sent.
+    fn refused_as_too_large(&mut self, id: BatchId, index: usize) -> Result<()> {
+        let Some(parcel) = self.broker.parcel(id) else { return Ok(()) };
+        let Some(way) = way(&self.ways, parcel.fetched.topic(index)) else { return Ok(()) };
+        let route = way.route.index;
+        while !self.seal(id, index, route, Some(Reason::Limits))? {
+            self.broker.attend(BUSY_WAIT);
+        }
+        self.broker.settle(id);
+        // It was counted as clean when it was sent; that it was withheld must be seen all the same.
+        let mut tally = Tally::default();
+        tally.routes.resize(route + 1, RouteTally::default());
+        tally.routes[route].withheld[Reason::Limits as usize] = 1;
+        self.tools.metrics.batch(&self.tools.policies.current(), &tally, Duration::ZERO);
+        self.summary.add(&tally);
+        Ok(())
+    }
+
+    fn account(&mut self, hand: &Hand) {
+        let Some(parcel) = self.broker.parcel(hand.id) else { return };
+        let tally = parcel.batch.tally();
+        let corrected;
+        let tally = if hand.oversize.is_empty() {
+            tally
+        } else {
+            corrected = correct(tally, &hand.oversize);
+            &corrected
+        };
+        self.tools.metrics.batch(&parcel.policies, tally, hand.kernel);
+        self.summary.add(tally);
+    }
+
+    fn release(&mut self, id: BatchId) {
+        let Some(Parcel { fetched, mut batch, .. }) = self.broker.unload(id) else { return };
+        self.publish_delays(&fetched);
+        batch.clear();
+        self.spare.push(batch);
+        self.tools.health.progress(self.tools.lane);
+    }
+
+    fn publish_delays(&self, fetched: &B::Fetched) {
+        let now = clock::now_ms();
+        let mut index = 0;
+        // One call for each stretch of records of the same topic.
+        while index < fetched.len() {
+            let topic = fetched.topic(index);
+            let end = (index..fetched.len())
+                .find(|next| fetched.topic(*next) != topic)
+                .unwrap_or(fetched.len());
+            let Some(way) = way(&self.ways, topic) else { return };
+            #[expect(clippy::cast_precision_loss, reason = "delays are far below 2^52 ms")]
+            let delays = (index..end)
+                .filter_map(|index| fetched.record(index).timestamp_ms)
+                .map(|at| (now - at) as f64 / 1_000.0);
+            self.tools.metrics.delays(way.route.index, delays);
+            index = end;
+        }
+    }
+
+    fn yield_up(&mut self, partitions: &[Partition]) {
+        self.broker.yield_up(partitions);
+        for partition in partitions {
+            let topic = self.broker.topic_name(partition.topic);
+            self.tools.metrics.lag(topic, partition.number, None);
+        }
+    }
+
+    fn publish_lag(&mut self, now_ms: u64) {
+        if now_ms < self.next_lag {
+            return;
+        }
+        self.next_lag = now_ms + LAG_EVERY_MS;
+        for (partition, next) in self.lane.held() {
+            if let Some(lag) = self.broker.lag(partition, next) {
+                let topic = self.broker.topic_name(partition.topic);
+                self.tools.metrics.lag(topic, partition.number, Some(lag));
+            }
+        }
+    }
+}
+
+fn way(ways: &[Option<Way>], topic: TopicId) -> Option<&Way> {
+    ways.get(topic.0 as usize)?.as_ref()
+}
+
+fn clean_bytes<F: Fetched>(parcel: Option<&Parcel<F>>, index: usize) -> usize {
+    match parcel.map(|parcel| parcel.outcome(index)) {
+        Some(Outcome::Clean(clean)) => clean.value().map_or(0, <[u8]>::len),
+        _ => 0,
+    }
+}
+
+/// A batch's tally, with records moved from clean to withheld.
+fn correct(tally: &Tally, oversize: &[(usize, usize)]) -> Tally {
+    let mut tally = tally.clone();
+    for (route, bytes) in oversize {
+        let Some(row) = tally.routes.get_mut(*route) else { continue };
+        row.records_out = row.records_out.saturating_sub(1);
+        row.bytes_out = row.bytes_out.saturating_sub(*bytes as u64);
+        row.withheld[Reason::Limits as usize] += 1;
+    }
+    tally
+}
