@@ -1,13 +1,114 @@
-//! `limpid run`.
+//! `limpid run`: the service. Checks everything first, then starts the admin server and the lanes.
 
+use crate::config::Config;
+use crate::document::Faults;
 use crate::error::{Error, Result};
+use crate::keys::Keyring;
+use crate::policy::{Policies, load_folder};
+use crate::run::{self, Stop, Summary};
+use crate::telemetry::{Health, LogFormat, Metrics, log_init};
+use crate::{admin, config};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::LevelFilter;
 
 /// Arguments of `limpid run`.
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Check configuration, policies, keys and topics, then end
+    #[arg(long)]
+    check: bool,
+    /// How log lines are written
+    #[arg(long, value_enum, default_value_t)]
+    log: LogFormat,
+}
 
 /// Runs it.
-pub fn main(_args: Args) -> Result<ExitCode> {
-    Err(Error::usage("not built yet"))
+pub fn main(args: Args) -> Result<ExitCode> {
+    log_init(args.log, LevelFilter::INFO)?;
+    run::hush_panics();
+    let config = config::load(&args.config)?;
+    let policies = Arc::new(load_policies(&config)?);
+    if args.check {
+        run::check(&config)?;
+        anstream::eprintln!("limpid: configuration, policies and topics fit");
+        return Ok(ExitCode::SUCCESS);
+    }
+    serve(&config, policies)
+}
+
+fn serve(config: &Config, policies: Arc<Policies>) -> Result<ExitCode> {
+    let routes = config.routes.iter().map(|route| route.name.clone()).collect::<Vec<_>>();
+    let metrics = Arc::new(Metrics::new(&routes));
+    let health = Arc::new(Health::new(config.lanes));
+    let stop = Arc::new(Stop::new());
+    listen(stop.clone())?;
+    let admin = config
+        .admin
+        .map(|address| admin::serve(address, metrics.clone(), health.clone()))
+        .transpose()?;
+    if let Some(admin) = &admin {
+        tracing::info!(address = %admin.address(), "admin server listens");
+    }
+    let summary = run::run(config, policies, &metrics, &health, &stop)?;
+    anstream::eprintln!("limpid: {}", told(&summary));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn load_policies(config: &Config) -> Result<Policies> {
+    let keyring = config.keyring.as_ref().map(Keyring::load).transpose()?;
+    let mut faults = Faults::default();
+    load_folder(&config.policies, keyring.as_ref(), &mut faults).ok_or_else(|| {
+        faults.sort();
+        Error::usage(format!("the policies are refused\n{faults:#}"))
+    })
+}
+
+/// SIGTERM or SIGINT: drain. The second one: leave at once.
+fn listen(stop: Arc<Stop>) -> Result<()> {
+    let failed = |error: std::io::Error| Error::fatal(format!("signals: {error}"));
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let (mut term, mut int) = {
+        let _inside = runtime.enter();
+        let signal = |kind| signal(kind).map_err(failed);
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+    };
+    let wait = async move {
+        for last in [false, true] {
+            tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+            if last {
+                tracing::warn!("second signal: leaving at once");
+                stop.at_once();
+            } else {
+                tracing::info!("draining");
+                stop.drain();
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("signals".into());
+    thread.spawn(move || runtime.block_on(wait)).map_err(failed)?;
+    Ok(())
+}
+
+/// One line: what the run came to.
+fn told(summary: &Summary) -> String {
+    let withheld: u64 = summary.withheld.iter().sum();
+    let mut line =
+        format!("{} in, {} clean, {withheld} withheld", summary.records_in, summary.clean);
+    let by_reason: Vec<String> = crate::error::Reason::ALL
+        .into_iter()
+        .zip(summary.withheld)
+        .filter(|(_, count)| *count > 0)
+        .map(|(reason, count)| format!("{reason} {count}"))
+        .collect();
+    if !by_reason.is_empty() {
+        line.push_str(&format!(" ({})", by_reason.join(", ")));
+    }
+    line
 }

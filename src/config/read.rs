@@ -47,7 +47,7 @@ fn read_config(node: &Node, secrets: Secrets, reader: &mut Reader<'_>) -> Option
     let (buffer, shutdown) = (top.take("buffer_bytes"), top.take("shutdown"));
     top.finish(reader);
 
-    let mut settings = |field: Option<&Field<'_>>, client, reader: &mut Reader<'_>| {
+    let settings = |field: Option<&Field<'_>>, client, reader: &mut Reader<'_>| {
         read_settings(field, client, &base, secrets, reader)
     };
     let kafka = settings(kafka.as_ref(), Client::Common, reader);
@@ -62,7 +62,8 @@ fn read_config(node: &Node, secrets: Secrets, reader: &mut Reader<'_>) -> Option
     let topic = quarantine.as_ref().map(|(read, span)| (read.topic.as_str(), *span));
     let routes = routes.and_then(|field| read_routes(&field, topic, reader));
     let admin = admin.and_then(|field| read_admin(&field, reader));
-    let limits = limits.map_or_else(|| Some(Limits::default()), |field| read_limits(&field, reader));
+    let limits =
+        limits.map_or_else(|| Some(Limits::default()), |field| read_limits(&field, reader));
     let buffer = read_buffer(buffer.as_ref(), limits.as_ref(), reader);
     let drain = shutdown.map_or(Some(DRAIN), |field| read_drain(&field, reader));
 
@@ -179,9 +180,9 @@ fn read_admin(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<SocketAddr> 
         return None;
     };
     if !remote && !is_loopback(address.ip()) {
-        reader
-            .fault("C016", listen.span(), "other machines could reach the admin server")
-            .hint("it asks for no password: add `allow_remote: true` if the network keeps it apart");
+        reader.fault("C016", listen.span(), "other machines could reach the admin server").hint(
+            "it asks for no password: add `allow_remote: true` if the network keeps it apart",
+        );
     }
     Some(address)
 }

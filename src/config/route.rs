@@ -54,8 +54,13 @@ pub(super) fn read_route(item: &Field<'_>, reader: &mut Reader<'_>) -> Option<Ro
         None => None,
         Some(read) => Some(read?),
     };
-    let config =
-        RouteConfig { name: name?, topics, clean: clean.text.clone(), tenant: tenant?, default_policy };
+    let config = RouteConfig {
+        name: name?,
+        topics,
+        clean: clean.text.clone(),
+        tenant: tenant?,
+        default_policy,
+    };
     Some(Route { config, name_span, raw, clean, clean_span })
 }
 
@@ -102,7 +107,9 @@ fn read_raw(
 fn read_listed(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<(Raw, Topics)> {
     let names = field.texts(reader)?;
     if names.is_empty() {
-        reader.fault("C006", field.name_span, "`topics` lists no topic").hint("`topics: [raw.web]`");
+        reader
+            .fault("C006", field.name_span, "`topics` lists no topic")
+            .hint("`topics: [raw.web]`");
         return None;
     }
     for (name, span) in &names {
@@ -181,15 +188,14 @@ fn read_tenant(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<TenantConfi
     }
     let mut table = field.table(reader)?;
     let sources = (table.take("header"), table.take("topic"), table.take("field"));
+    let before = reader.faults.len();
     table.finish(reader);
     match sources {
         (Some(header), None, None) => read_header(&header, reader),
         (None, Some(topic), None) => read_topic(&topic, reader),
         (None, None, Some(path)) => read_path(&path, reader).map(TenantConfig::Field),
         _ => {
-            reader
-                .fault("C008", field.name_span, "`tenant` must name one place")
-                .hint(TENANT_FORM);
+            reader.fault("C008", field.name_span, "`tenant` must name one place").hint(TENANT_FORM);
             None
         }
     }
@@ -230,7 +236,9 @@ fn read_path(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Vec<Box<str>>
     if names.is_empty() || names.iter().any(|name| odd(name)) {
         reader
             .fault("C008", field.span(), "`field` must be names from the root, joined by dots")
-            .hint("no wildcards; a name with a dot in it goes into a list: `[meta, \"tenant.name\"]`");
+            .hint(
+                "no wildcards; a name with a dot in it goes into a list: `[meta, \"tenant.name\"]`",
+            );
         return None;
     }
     Some(names)
@@ -261,7 +269,8 @@ fn check_name(route: &Route, earlier: &[Route], reader: &mut Reader<'_>) {
 }
 
 fn check_raw(route: &Route, earlier: &[Route], reader: &mut Reader<'_>) {
-    let twice = |name: &str, other: &str| format!("the topic `{name}` is read by route `{other}` too");
+    let twice =
+        |name: &str, other: &str| format!("the topic `{name}` is read by route `{other}` too");
     let hint = "a topic belongs to one route: its policy must not depend on luck";
     for other in earlier {
         let by = &other.config.name;

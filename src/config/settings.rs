@@ -38,7 +38,8 @@ fn read_setting(
     secrets: Secrets,
     reader: &mut Reader<'_>,
 ) -> Option<String> {
-    if let Some((_, reason)) = OWN_KEY.iter().chain(RESERVED).find(|(name, _)| *name == entry.name) {
+    if let Some((_, reason)) = OWN_KEY.iter().chain(RESERVED).find(|(name, _)| *name == entry.name)
+    {
         entry.hide(reader);
         let message = format!("`{}` is limpid's own setting", entry.name);
         reader.fault("C011", entry.name_span, message).hint(*reason);

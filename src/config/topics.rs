@@ -70,7 +70,11 @@ impl Pattern {
             atoms.iter().rev().take_while(literal).flatten().copied().filter(|_| closed).collect();
         last.reverse();
         let text = |bytes| String::from_utf8(bytes).unwrap_or_default();
-        Ok(Self { regex, groups: syntax.groups, ends: Ends { first: text(first), last: text(last) } })
+        Ok(Self {
+            regex,
+            groups: syntax.groups,
+            ends: Ends { first: text(first), last: text(last) },
+        })
     }
 }
 
@@ -134,7 +138,9 @@ impl Syntax<'_> {
                 self.skip(2);
                 Ok(Some(b'.'))
             }
-            [b'\\', ..] => Err("of escapes only `\\.` is accepted: write `[0-9]`, not `\\d`".to_owned()),
+            [b'\\', ..] => {
+                Err("of escapes only `\\.` is accepted: write `[0-9]`, not `\\d`".to_owned())
+            }
             [b'*' | b'+' | b'?' | b'{', ..] => Err("a repetition follows nothing".to_owned()),
             [byte, ..] if is_name_byte(byte) => {
                 self.skip(1);
@@ -278,10 +284,41 @@ mod tests {
     #[test]
     fn what_they_read_differently_is_refused() {
         for text in [
-            "raw", "^raw", "raw$", "^a|b$", "^(a|)$", "^()$", "^(|a)$", "^\\d+$", "^\\w$", "^a\\$",
-            "^(?:a)$", "^(?i)a$", "^a+?$", "^a**$", "^a{2}{3}$", "^*$", "^(*a)$", "^a{,3}$",
-            "^a{300}$", "^a{3,2}$", "^[[:alpha:]]$", "^[\\d]$", "^[]$", "^[^]$", "^[a$", "^(a$",
-            "^a)$", "^a^b$", "^a$b$", "^[a--b]$", "^[z-a]$", "^a b$", "^ü$", "^a{+3}$", "",
+            "raw",
+            "^raw",
+            "raw$",
+            "^a|b$",
+            "^(a|)$",
+            "^()$",
+            "^(|a)$",
+            "^\\d+$",
+            "^\\w$",
+            "^a\\$",
+            "^(?:a)$",
+            "^(?i)a$",
+            "^a+?$",
+            "^a**$",
+            "^a{2}{3}$",
+            "^*$",
+            "^(*a)$",
+            "^a{,3}$",
+            "^a{300}$",
+            "^a{3,2}$",
+            "^[[:alpha:]]$",
+            "^[\\d]$",
+            "^[]$",
+            "^[^]$",
+            "^[a$",
+            "^(a$",
+            "^a)$",
+            "^a^b$",
+            "^a$b$",
+            "^[a--b]$",
+            "^[z-a]$",
+            "^a b$",
+            "^ü$",
+            "^a{+3}$",
+            "",
         ] {
             assert!(Pattern::read(text, true).is_err(), "{text}");
         }
@@ -319,7 +356,13 @@ mod tests {
     #[test]
     fn loops_are_seen_and_disjoint_ends_are_not_taken_for_one() {
         let raw = Pattern::read("^raw\\.(.+)$", true).unwrap();
-        for (text, fits) in [("clean.$1", false), ("raw.$1", true), ("$1.clean", true), ("raw.x", true), ("rawx", false)] {
+        for (text, fits) in [
+            ("clean.$1", false),
+            ("raw.$1", true),
+            ("$1.clean", true),
+            ("raw.x", true),
+            ("rawx", false),
+        ] {
             assert_eq!(Template::read(text).unwrap().may_fit(&raw), fits, "{text}");
         }
         let suffixed = Pattern::read("^(.+)\\.raw$", true).unwrap();

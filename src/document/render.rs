@@ -50,8 +50,9 @@ impl Page<'_> {
         writeln!(f, "{gutter}{arrow} {}:{line}:{column}", source.name)?;
         self.write_line(f, line, &gutter)?;
         let equals = self.paint.on(FRAME, "=");
+        let bar = self.paint.on(FRAME, "|");
         for note in notes {
-            writeln!(f, "{gutter} {equals} {note}")?;
+            writeln!(f, "{gutter} {bar} {note}")?;
         }
         if let Some(hint) = hint {
             writeln!(f, "{gutter} {equals} {} {hint}", self.paint.on(STRONG, "help:"))?;

@@ -111,6 +111,13 @@ impl<'a> Table<'a> {
         rest
     }
 
+    /// Passes by a key that may or may not belong here; hints don't list it.
+    pub fn pass(&mut self, name: &str) {
+        if let Some(at) = self.entries.iter().position(|entry| entry.key == name) {
+            self.taken[at] = true;
+        }
+    }
+
     /// Calls it something else from now on, once more is known of it.
     pub fn call(&mut self, what: String) {
         self.what = what;
@@ -262,7 +269,11 @@ impl<'a> Field<'a> {
         if self.node.kind == Kind::Refused {
             return None;
         }
-        let message = format!("{} must be {wanted}, found {}", self.called(), self.node.is_a());
+        let found = match (wanted, &self.node.kind) {
+            ("a whole number", Kind::Number(_)) => String::new(),
+            _ => format!(", found {}", self.node.is_a()),
+        };
+        let message = format!("{} must be {wanted}{found}", self.called());
         let fault = reader.fault("Y012", self.span(), message);
         match self.node.kind {
             Kind::Number(_) | Kind::Bool(_) if wanted.starts_with("text") => {
@@ -279,11 +290,18 @@ impl<'a> Field<'a> {
     fn out_of_bounds<T>(&self, bounds: &RangeInclusive<i64>, reader: &mut Reader<'_>) -> Option<T> {
         let (least, most) = (bounds.start(), bounds.end());
         let message = match *most {
-            i64::MAX => format!("{} must be at least {least}", self.called()),
+            i64::MAX if self.is_negative() => {
+                format!("{} must be at least {least}", self.called())
+            }
+            i64::MAX => format!("{} is too large a number", self.called()),
             _ => format!("{} must be between {least} and {most}", self.called()),
         };
         reader.fault("Y013", self.span(), message);
         None
+    }
+
+    fn is_negative(&self) -> bool {
+        matches!(&self.node.kind, Kind::Number(spelling) if spelling.starts_with('-'))
     }
 
     fn or_form<T>(

@@ -99,7 +99,11 @@ struct Open {
 
 enum Inside {
     List(Vec<Node>),
-    Map { entries: Vec<Entry>, key: Option<(String, Span)> },
+    /// `key` waits for its value; `Some(None)` is one that was refused: its value goes with it.
+    Map {
+        entries: Vec<Entry>,
+        key: Option<Option<(String, Span)>>,
+    },
 }
 
 struct Builder<'a> {
@@ -203,13 +207,14 @@ impl<'a> Builder<'a> {
     }
 
     fn key(&mut self, text: &str, plain: bool, span: Span) {
-        if plain && text == "<<" {
+        let refused = plain && text == "<<";
+        if refused {
             self.faults
                 .add(self.source, "Y005", span, "merge keys (`<<`) are not accepted")
                 .hint("write the keys out");
         }
         if let Some(Open { inside: Inside::Map { key, .. }, .. }) = self.open.last_mut() {
-            *key = Some((text.to_owned(), span));
+            *key = Some((!refused).then(|| (text.to_owned(), span)));
         }
     }
 
@@ -239,7 +244,8 @@ impl<'a> Builder<'a> {
             None => self.root = Some(node),
             Some(Inside::List(items)) => items.push(node),
             Some(Inside::Map { entries, key }) => match key.take() {
-                Some((name, span)) => {
+                Some(None) => {}
+                Some(Some((name, span))) => {
                     let first = entries.iter().find(|entry| entry.key == name);
                     match first.map(|first| first.key_span) {
                         Some(first) => self.duplicate(&name, span, first),
@@ -247,7 +253,7 @@ impl<'a> Builder<'a> {
                     }
                 }
                 None => {
-                    *key = Some((String::new(), node.span));
+                    *key = Some(None);
                     self.faults
                         .add(self.source, "Y008", node.span, "a key must be text")
                         .hint("lists and nested keys cannot be keys");

@@ -9,7 +9,7 @@ use crate::format::{Out, Scalar};
 use crate::keys::PseudonymKey;
 use crate::policy::{OnMismatch, Plan, Unlisted};
 use crate::record::Headers;
-use crate::transform::{self, Context, Outcome};
+use crate::transform::{self, Context, Outcome, Transform};
 
 /// A plan at work on one record.
 pub(super) struct PlanEditor<'a> {
@@ -44,17 +44,28 @@ impl<'a> PlanEditor<'a> {
         if let Ok(text) = simdutf8::basic::from_utf8(bytes) {
             return self.scalar(rule, Scalar::Text(text), out);
         }
+        if let Some(edit) = self.fixed(rule) {
+            return Ok(edit);
+        }
         let rule = usize::from(rule);
         self.tally[rule].hits += 1;
-        match self.plan.rules[rule].transform {
-            transform::Transform::Keep => Ok(Edit::Keep),
-            transform::Transform::Drop => Ok(Edit::Drop),
-            _ => self.on_mismatch(rule, out),
-        }
+        self.on_mismatch(rule, out)
     }
 }
 
 impl Editor for PlanEditor<'_> {
+    #[inline]
+    fn fixed(&mut self, rule: RuleId) -> Option<Edit> {
+        let rule = usize::from(rule);
+        let edit = match self.plan.rules[rule].transform {
+            Transform::Keep => Edit::Keep,
+            Transform::Drop => Edit::Drop,
+            _ => return None,
+        };
+        self.tally[rule].hits += 1;
+        Some(edit)
+    }
+
     #[inline]
     fn scalar(
         &mut self,

@@ -109,6 +109,10 @@ struct Finder<'a> {
 }
 
 impl Editor for Finder<'_> {
+    fn fixed(&mut self, _: RuleId) -> Option<Edit> {
+        None
+    }
+
     fn scalar(&mut self, _: RuleId, value: Scalar<'_>, _: &mut Out<'_>) -> Result<Edit, Reason> {
         let slot = match value {
             Scalar::Text(name) | Scalar::Number(name) => self.policies.slot(name),

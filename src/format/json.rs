@@ -30,8 +30,13 @@ pub enum Edit {
     Drop,
 }
 
-/// Decides about the values that rules name. The engine is one, the tests' recorder another.
+/// Decides about the values that rules name. The engine is one, the reader of a tenant's name
+/// another.
 pub trait Editor {
+    /// What `rule` does to every value, if it is always the same: then nothing is copied or read
+    /// for it. Never [`Edit::Replace`].
+    fn fixed(&mut self, rule: RuleId) -> Option<Edit>;
+
     /// A scalar that `rule` decides.
     ///
     /// # Errors
@@ -298,7 +303,10 @@ impl<E: Editor> Walk<'_, E> {
             b'"' => {
                 let span = self.string()?;
                 match self.paths.scalar(state) {
-                    Here::Rule(rule) => self.edit_text(rule, start, span),
+                    Here::Rule(rule) => match self.editor.fixed(rule) {
+                        Some(edit) => Ok(fate(edit)),
+                        None => self.edit_text(rule, start, span),
+                    },
                     here => Ok(untouched(here)),
                 }
             }
@@ -313,7 +321,10 @@ impl<E: Editor> Walk<'_, E> {
             first => {
                 self.bare(first)?;
                 match self.paths.scalar(state) {
-                    Here::Rule(rule) => self.edit_bare(rule, start, first),
+                    Here::Rule(rule) => match self.editor.fixed(rule) {
+                        Some(edit) => Ok(fate(edit)),
+                        None => self.edit_bare(rule, start, first),
+                    },
                     here => Ok(untouched(here)),
                 }
             }
@@ -335,6 +346,9 @@ impl<E: Editor> Walk<'_, E> {
         self.skip()?;
         match here {
             Here::Rule(rule) => {
+                if let Some(edit) = self.editor.fixed(rule) {
+                    return Ok(fate(edit));
+                }
                 self.copy_to(start);
                 let mark = self.out.len();
                 let edit = self.editor.container(rule, &mut Out::json(self.out))?;
@@ -378,7 +392,7 @@ impl<E: Editor> Walk<'_, E> {
             Edit::Replace => self.copied = self.at,
             Edit::Keep | Edit::Drop => self.out.truncate(mark),
         }
-        if edit == Edit::Drop { Fate::Goes } else { Fate::Stays }
+        fate(edit)
     }
 
     /// The state of a member, by the meaning of its name.
@@ -530,6 +544,10 @@ impl<E: Editor> Walk<'_, E> {
             self.copied = end;
         }
     }
+}
+
+fn fate(edit: Edit) -> Fate {
+    if edit == Edit::Drop { Fate::Goes } else { Fate::Stays }
 }
 
 /// The fate of a value that no rule decides.

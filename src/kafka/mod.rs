@@ -16,6 +16,7 @@ mod consumer;
 mod fetched;
 mod native;
 mod producer;
+pub mod reader;
 pub mod settings;
 pub mod topics;
 

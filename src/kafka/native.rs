@@ -122,10 +122,10 @@ unsafe extern "C" fn log(
     let (facility, text) = unsafe { (CStr::from_ptr(facility), CStr::from_ptr(text)) };
     let (facility, text) = (facility.to_string_lossy(), text.to_string_lossy());
     match level {
-        ..=3 => tracing::error!(target: "librdkafka", "{facility}: {text}"),
-        4 => tracing::warn!(target: "librdkafka", "{facility}: {text}"),
-        5..=6 => tracing::info!(target: "librdkafka", "{facility}: {text}"),
-        _ => tracing::debug!(target: "librdkafka", "{facility}: {text}"),
+        ..=3 => tracing::error!(target: "limpid::librdkafka", "{facility}: {text}"),
+        4 => tracing::warn!(target: "limpid::librdkafka", "{facility}: {text}"),
+        5..=6 => tracing::info!(target: "limpid::librdkafka", "{facility}: {text}"),
+        _ => tracing::debug!(target: "limpid::librdkafka", "{facility}: {text}"),
     }
 }
 
@@ -138,7 +138,7 @@ unsafe extern "C" fn trouble(
 ) {
     // SAFETY: a NUL-terminated string that lives during the call.
     let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
-    tracing::warn!(target: "librdkafka", code, "{text}");
+    tracing::warn!(target: "limpid::librdkafka", code, "{text}");
 }
 
 /// State that callbacks write and its owner reads, both on the owner's thread: the callbacks run

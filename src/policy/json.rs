@@ -153,7 +153,8 @@ pub fn difference(wanted: &str, got: &str) -> Vec<String> {
     lines
 }
 
-/// Puts every value on a line of its own, whatever its spelling; what is no JSON stays readable.
+/// Puts every value on a line of its own, whatever its spelling, and leaves the commas out, so that
+/// a value that goes changes one line. What is no JSON stays readable.
 fn laid_out(json: &str) -> String {
     let mut out = String::new();
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
@@ -179,10 +180,7 @@ fn laid_out(json: &str) -> String {
                 }
                 out.push(c);
             }
-            ',' => {
-                out.push(c);
-                new_line(depth, &mut out);
-            }
+            ',' => new_line(depth, &mut out),
             ':' => out.push_str(": "),
             ' ' => {}
             c => {
@@ -255,7 +253,7 @@ mod tests {
             [
                 "- wanted, + got:",
                 "  {",
-                "    \"a\": {},",
+                "    \"a\": {}",
                 "    \"b\": [",
                 "-     \"x, y\"",
                 "+     \"z\"",

@@ -87,7 +87,8 @@ pub struct Plan {
 pub struct Policies {
     plans: Vec<Plan>,
     rule_base: Vec<usize>,
-    by_tenant: HashMap<Arc<str>, usize>,
+    /// Looked up once a record. Its keys are the operator's, so the quick hash is safe.
+    by_tenant: HashMap<Arc<str>, usize, foldhash::fast::RandomState>,
     generation: u64,
 }
 

@@ -95,7 +95,7 @@ fn rule(node: &Node, reader: &mut Reader<'_>) -> Option<Rule> {
         }
         None => {
             for param in transform::TABLE.iter().flat_map(|spec| spec.params) {
-                table.take(param.name);
+                table.pass(param.name);
             }
             None
         }

@@ -1,11 +1,15 @@
-//! AVX-512 (F, BW): 64 bytes are one vector, and compares give masks at once.
+//! AVX-512 (F, BW, VBMI2): 64 bytes are one vector, compares give masks at once, and a mask
+//! becomes offsets by compressing the numbers 0 to 63.
 
 use super::Index;
-use super::stage1::{self, Block, Found};
+use super::stage1::{self, BLOCK, Block, Found};
 use std::arch::x86_64::{
-    __m512i, _mm512_cmpeq_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_loadu_si512,
-    _mm512_movepi8_mask, _mm512_set1_epi8,
+    __m128i, __m512i, _mm512_add_epi32, _mm512_castsi512_si128, _mm512_cmpeq_epi8_mask,
+    _mm512_cmplt_epu8_mask, _mm512_cvtepu8_epi32, _mm512_extracti32x4_epi32, _mm512_loadu_si512,
+    _mm512_maskz_compress_epi8, _mm512_movepi8_mask, _mm512_set1_epi8, _mm512_set1_epi32,
+    _mm512_storeu_si512,
 };
+use std::mem::MaybeUninit;
 
 #[derive(Clone, Copy)]
 struct Avx512(__m512i);
@@ -31,11 +35,46 @@ impl Block for Avx512 {
         // SAFETY: the caller promises AVX-512.
         unsafe { _mm512_movepi8_mask(self.0) }
     }
+    #[inline(always)]
+    unsafe fn offsets(bits: u64, base: u32, slots: &mut [MaybeUninit<u32>; BLOCK]) {
+        // SAFETY: the caller promises AVX-512; the stores stay within the 64 slots, as `part` ends
+        // before the fourth.
+        unsafe {
+            let numbers = _mm512_loadu_si512(NUMBERS.as_ptr().cast());
+            let packed = _mm512_maskz_compress_epi8(bits, numbers);
+            let base = _mm512_set1_epi32(base.cast_signed());
+            let count = bits.count_ones() as usize;
+            let to = slots.as_mut_ptr().cast::<u32>();
+            let store = |sixteen: __m128i, part: usize| {
+                let offsets = _mm512_add_epi32(_mm512_cvtepu8_epi32(sixteen), base);
+                _mm512_storeu_si512(to.add(16 * part).cast(), offsets);
+            };
+            store(_mm512_castsi512_si128(packed), 0);
+            if count > 16 {
+                store(_mm512_extracti32x4_epi32::<1>(packed), 1);
+            }
+            if count > 32 {
+                store(_mm512_extracti32x4_epi32::<2>(packed), 2);
+                store(_mm512_extracti32x4_epi32::<3>(packed), 3);
+            }
+        }
+    }
 }
 
+/// The number of each byte of a block.
+static NUMBERS: [u8; BLOCK] = {
+    let mut numbers = [0; BLOCK];
+    let mut index = 0;
+    while index < BLOCK {
+        numbers[index] = index as u8;
+        index += 1;
+    }
+    numbers
+};
+
 /// # Safety
-/// AVX-512 F and BW must be present.
-#[target_feature(enable = "avx512f,avx512bw,avx2,bmi1,popcnt")]
+/// AVX-512 F, BW and VBMI2 must be present.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,avx2,bmi1,popcnt")]
 pub(super) unsafe fn run(input: &[u8], index: &mut Index) -> Found {
     // SAFETY: the caller promises AVX-512.
     unsafe { stage1::run::<Avx512>(input, index) }

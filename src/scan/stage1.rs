@@ -1,6 +1,7 @@
 //! Stage 1 itself, over any vector of 64 bytes.
 
 use super::Index;
+use std::mem::MaybeUninit;
 
 /// Bytes in a block.
 pub(super) const BLOCK: usize = 64;
@@ -18,13 +19,18 @@ pub(super) trait Block: Copy {
     unsafe fn control(self) -> u64;
     /// Bytes with the high bit set.
     unsafe fn high(self) -> u64;
+    /// Writes `base +` the number of each set bit of `bits` to `slots`, lowest first; what it
+    /// writes behind them means nothing.
+    unsafe fn offsets(bits: u64, base: u32, slots: &mut [MaybeUninit<u32>; BLOCK]) {
+        offsets_by_eight(bits, base, slots);
+    }
 }
 
 /// What stage 1 saw beside the offsets.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Found {
-    /// A byte over 0x7f.
-    pub high: bool,
+    /// Bytes over 0x7f that are not UTF-8.
+    pub not_utf8: bool,
     /// A byte under 0x20 inside a string.
     pub control_in_string: bool,
     /// The input ends inside a string.
@@ -38,8 +44,21 @@ struct Carry {
     escaped: u64,
     /// All ones if the next block begins inside a string.
     inside: u64,
-    high: u64,
     control: u64,
+    /// Where the current run of blocks with bytes over 0x7f began.
+    run: Option<usize>,
+    not_utf8: bool,
+}
+
+impl Carry {
+    /// Checks the run of blocks that ends where `input` does. Blocks around a run are ASCII, so it
+    /// begins and ends between characters; checking it alone spares the rest of the record.
+    #[inline(always)]
+    fn end_run(&mut self, input: &[u8]) {
+        if let Some(start) = self.run.take() {
+            self.not_utf8 |= simdutf8::basic::from_utf8(&input[start..]).is_err();
+        }
+    }
 }
 
 /// Runs stage 1.
@@ -53,7 +72,7 @@ pub(super) unsafe fn run<B: Block>(input: &[u8], index: &mut Index) -> Found {
     let mut at = 0;
     while at < whole {
         // SAFETY: at + 64 ≤ whole ≤ len; the caller vouches for the instruction set.
-        unsafe { step(B::load(input.as_ptr().add(at)), at, &mut carry, index) };
+        unsafe { step(B::load(input.as_ptr().add(at)), at, input, &mut carry, index) };
         at += BLOCK;
     }
     if at < input.len() {
@@ -61,10 +80,11 @@ pub(super) unsafe fn run<B: Block>(input: &[u8], index: &mut Index) -> Found {
         let mut tail = [b' '; BLOCK];
         tail[..input.len() - at].copy_from_slice(&input[at..]);
         // SAFETY: `tail` has 64 bytes; the caller vouches for the instruction set.
-        unsafe { step(B::load(tail.as_ptr()), at, &mut carry, index) };
+        unsafe { step(B::load(tail.as_ptr()), at, input, &mut carry, index) };
     }
+    carry.end_run(input);
     Found {
-        high: carry.high != 0,
+        not_utf8: carry.not_utf8,
         control_in_string: carry.control != 0,
         open_string: carry.inside != 0,
     }
@@ -74,15 +94,20 @@ pub(super) unsafe fn run<B: Block>(input: &[u8], index: &mut Index) -> Found {
 /// `B`'s instruction set must be present.
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation)] // offsets fit u32: `Scanner::index` asserts it
-unsafe fn step<B: Block>(block: B, at: usize, carry: &mut Carry, index: &mut Index) {
+unsafe fn step<B: Block>(block: B, at: usize, input: &[u8], carry: &mut Carry, index: &mut Index) {
     // SAFETY: the caller vouches for the instruction set.
     let (mut quotes, backslashes, controls, high) =
         unsafe { (block.equal(b'"'), block.equal(b'\\'), block.control(), block.high()) };
-    carry.high |= high;
+    if high != 0 {
+        carry.run.get_or_insert(at);
+    } else if carry.run.is_some() {
+        carry.end_run(&input[..at]);
+    }
     if backslashes | carry.escaped != 0 {
         let escaped = escaped(backslashes, &mut carry.escaped);
         quotes &= !escaped;
-        push(&mut index.escapes, backslashes & !escaped, at as u32);
+        // SAFETY: the caller vouches for the instruction set.
+        unsafe { push::<B>(&mut index.escapes, backslashes & !escaped, at as u32) };
     }
     if controls != 0 {
         carry.control |= controls & (prefix_xor(quotes) ^ carry.inside);
@@ -90,7 +115,8 @@ unsafe fn step<B: Block>(block: B, at: usize, carry: &mut Carry, index: &mut Ind
     if quotes.count_ones() % 2 == 1 {
         carry.inside = !carry.inside;
     }
-    push(&mut index.quotes, quotes, at as u32);
+    // SAFETY: the caller vouches for the instruction set.
+    unsafe { push::<B>(&mut index.quotes, quotes, at as u32) };
 }
 
 /// Bytes that stand behind an odd run of backslashes. `carry` is 1 if the run that ended the
@@ -119,20 +145,29 @@ fn prefix_xor(mut bits: u64) -> u64 {
 
 /// Appends `base +` the number of each set bit.
 ///
+/// # Safety
+/// `B`'s instruction set must be present.
+#[inline(always)]
+unsafe fn push<B: Block>(offsets: &mut Vec<u32>, bits: u64, base: u32) {
+    offsets.reserve(BLOCK);
+    let length = offsets.len();
+    if let Some(slots) = offsets.spare_capacity_mut().first_chunk_mut() {
+        // SAFETY: the caller vouches for the instruction set.
+        unsafe { B::offsets(bits, base, slots) };
+    }
+    // SAFETY: there was room for 64, and `offsets` has written one slot for each set bit.
+    unsafe { offsets.set_len(length + bits.count_ones() as usize) };
+}
+
 /// Eight at a time, whether there are so many or not: the surplus is overwritten by the next
 /// call, and the branches that remain are predictable.
 #[inline(always)]
-fn push(offsets: &mut Vec<u32>, mut bits: u64, base: u32) {
+fn offsets_by_eight(mut bits: u64, base: u32, slots: &mut [MaybeUninit<u32>; BLOCK]) {
     let count = bits.count_ones() as usize;
-    offsets.reserve(BLOCK);
-    let length = offsets.len();
-    let spare = &mut offsets.spare_capacity_mut()[..BLOCK];
-    for chunk in spare.chunks_exact_mut(8).take(count.div_ceil(8)) {
+    for chunk in slots.chunks_exact_mut(8).take(count.div_ceil(8)) {
         for slot in chunk {
             slot.write(base.wrapping_add(bits.trailing_zeros()));
             bits &= bits.wrapping_sub(1);
         }
     }
-    // SAFETY: `count` ≤ 64 slots of the spare capacity have been written above.
-    unsafe { offsets.set_len(length + count) };
 }

@@ -57,7 +57,8 @@ impl StripQuery {
         out.push_piece(&before[..user_info.start]);
         out.push_piece(&before[user_info.end..]);
         if let Some(query) = after.strip_prefix('?') {
-            self.query(query.split('#').next().unwrap_or_default(), out);
+            let end = memchr::memchr(b'#', query.as_bytes()).unwrap_or(query.len());
+            self.query(&query[..end], out);
         }
         out.close();
         Outcome::Replaced
@@ -65,16 +66,32 @@ impl StripQuery {
 
     /// Writes the parameters that stay.
     fn query(&self, query: &str, out: &mut Out<'_>) {
+        if self.keep.is_empty() {
+            return;
+        }
         let mut separator: &[u8] = b"?";
-        for parameter in query.split(['&', ';']) {
-            let name = parameter.split('=').next().unwrap_or_default();
-            if self.keep.iter().any(|kept| kept == name) {
+        let mut start = 0;
+        loop {
+            let rest = &query.as_bytes()[start..];
+            let end = start + memchr::memchr2(b'&', b';', rest).unwrap_or(rest.len());
+            let parameter = &query[start..end];
+            if self.keep.iter().any(|kept| is_named(parameter, kept)) {
                 out.push_plain(separator);
                 out.push_piece(parameter);
                 separator = b"&";
             }
+            if end == query.len() {
+                return;
+            }
+            start = end + 1;
         }
     }
+}
+
+/// Is it the parameter of that name, with a value or without?
+fn is_named(parameter: &str, name: &str) -> bool {
+    let rest = parameter.as_bytes().strip_prefix(name.as_bytes());
+    matches!(rest, Some([] | [b'=', ..]))
 }
 
 /// Where the user-info with its `@` stands in a URL without query and fragment, or an empty range;

@@ -3,8 +3,11 @@
 mod admin;
 mod broker;
 mod cases;
+mod check;
 mod cli;
+mod config;
 mod docs;
+mod expect;
 mod filter;
 mod lane;
 mod leak;

@@ -1,0 +1,155 @@
+//! A reader over one topic, from its beginning to the end that it has when the reader comes there:
+//! for the command line, never for the service.
+//!
+//! It assigns partitions to itself and commits nothing, so it takes part in no group's work; the
+//! group's name is only there because brokers allow reading by group. End-of-partition events end
+//! it, not offsets: behind the last record there may be transaction markers that nobody sees. A
+//! topic that is written to faster than it is read still ends, at the offset seen at the start.
+
+use super::settings;
+use super::topics::Scout;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::record::{Raw, Record};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::{Offset, TopicPartitionList};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+/// How long a broker may be silent before the reader gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long one look for a record takes.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Where to read.
+#[derive(Debug, Clone, Copy)]
+pub enum Reach {
+    /// Every partition, from the beginning.
+    Whole,
+    /// The one record at this partition and offset.
+    One(i32, i64),
+}
+
+/// Reads `topic` and gives each record to `each`, until the end or until that breaks off. Records
+/// of one partition come in order.
+///
+/// # Errors
+/// No broker answers, there is no such topic or partition, or `each` failed.
+pub fn read_topic(
+    config: &Config,
+    topic: &str,
+    reach: Reach,
+    mut each: impl FnMut(&Record<'_>) -> Result<ControlFlow<()>>,
+) -> Result<()> {
+    let mut set = settings::scout(config);
+    for (name, value) in &config.consumer.0 {
+        set.set(name, value);
+    }
+    set.set("group.id", &config.group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "earliest");
+    let consumer: BaseConsumer =
+        set.create().map_err(|error| Error::usage(format!("the Kafka reader: {error}")))?;
+    let mut open = partitions(config, topic, reach)?;
+    start(&consumer, topic, &mut open, reach)?;
+
+    let mut heard = Instant::now();
+    while !open.is_empty() {
+        match consumer.poll(LOOK) {
+            None if heard.elapsed() > PATIENCE => {
+                return Err(Error::retry(format!("no Kafka broker gave a record of {topic}")));
+            }
+            None => continue,
+            Some(Ok(message)) => {
+                if give(&message, reach, &mut each)?.is_break() {
+                    return Ok(());
+                }
+                if open.get(&message.partition()).is_some_and(|end| message.offset() + 1 >= *end) {
+                    open.remove(&message.partition());
+                }
+            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                open.remove(&partition);
+            }
+            // The client goes on by itself after most errors: only silence ends it.
+            Some(Err(error)) if heard.elapsed() > PATIENCE => {
+                return Err(Error::retry(format!("reading {topic}: {error}")));
+            }
+            Some(Err(_)) => continue,
+        }
+        heard = Instant::now();
+    }
+    Ok(())
+}
+
+/// The partitions to read; their ends come later.
+fn partitions(config: &Config, topic: &str, reach: Reach) -> Result<BTreeMap<i32, i64>> {
+    let listing = Scout::new(config)?.list(PATIENCE)?;
+    let count = listing.get(topic).copied().unwrap_or(0);
+    let count = i32::try_from(count).unwrap_or(i32::MAX);
+    match reach {
+        _ if count == 0 => Err(Error::usage(format!("there is no topic {topic}"))),
+        Reach::Whole => Ok((0..count).map(|partition| (partition, i64::MAX)).collect()),
+        Reach::One(partition, _) if (0..count).contains(&partition) => {
+            Ok(BTreeMap::from([(partition, i64::MAX)]))
+        }
+        Reach::One(partition, _) => {
+            Err(Error::usage(format!("{topic} has no partition {partition}")))
+        }
+    }
+}
+
+fn start(
+    consumer: &BaseConsumer,
+    topic: &str,
+    open: &mut BTreeMap<i32, i64>,
+    reach: Reach,
+) -> Result<()> {
+    let failed = |error: KafkaError| Error::retry(format!("reading {topic}: {error}"));
+    let mut list = TopicPartitionList::new();
+    for (partition, end) in open.iter_mut() {
+        let (_, high) = consumer.fetch_watermarks(topic, *partition, PATIENCE).map_err(failed)?;
+        *end = high;
+        let from = match reach {
+            Reach::Whole => Offset::Beginning,
+            Reach::One(_, offset) => Offset::Offset(offset),
+        };
+        list.add_partition_offset(topic, *partition, from).map_err(failed)?;
+    }
+    // What is empty gives no record; an end-of-partition event would do as well, later.
+    open.retain(|_, end| *end > 0);
+    consumer.assign(&list).map_err(failed)
+}
+
+fn give(
+    message: &BorrowedMessage<'_>,
+    reach: Reach,
+    each: &mut impl FnMut(&Record<'_>) -> Result<ControlFlow<()>>,
+) -> Result<ControlFlow<()>> {
+    if let Reach::One(_, offset) = reach
+        && message.offset() != offset
+    {
+        // There is none at that offset: the client has gone on to another.
+        return Ok(ControlFlow::Break(()));
+    }
+    let headers: Vec<(Vec<u8>, Option<Vec<u8>>)> = message.headers().map_or_else(Vec::new, |all| {
+        all.iter()
+            .map(|header| (header.key.as_bytes().to_vec(), header.value.map(<[u8]>::to_vec)))
+            .collect()
+    });
+    let flow = each(&Record {
+        topic: message.topic(),
+        partition: message.partition(),
+        offset: message.offset(),
+        timestamp_ms: message.timestamp().to_millis(),
+        key: message.key().map(Raw::new),
+        value: message.payload().map(Raw::new),
+        headers: &headers,
+    })?;
+    Ok(if matches!(reach, Reach::One(..)) { ControlFlow::Break(()) } else { flow })
+}
