@@ -46,7 +46,7 @@ pub const POLICIES: [(&str, &str); 3] = [
 const PARTITIONS: i32 = 4;
 
 /// Lanes: two, to show that there can be more than one.
-const LANES: usize = 2;
+const LANES: usize = 1;
 
 /// Most records between the feed and the tap.
 const AHEAD_MAX: u64 = 10_000;
