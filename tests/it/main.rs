@@ -3,6 +3,7 @@
 mod admin;
 mod broker;
 mod cases;
+mod check;
 mod cli;
 mod config;
 mod docs;
