@@ -5,6 +5,7 @@ mod broker;
 mod cases;
 mod check;
 mod cli;
+mod config;
 mod docs;
 mod expect;
 mod filter;

@@ -1,0 +1,183 @@
+//! From the twin's words to limpid's: a [`Policy`] as a plan, a text through the engine.
+
+use super::{Action, Bounds, Expected, Flaw, Policy};
+use limpid::engine::{Batch, Engine, Limits, Outcome, Route, TenantSource};
+use limpid::error::Reason;
+use limpid::format::paths::{Paths, RuleId, RulePath};
+use limpid::keys::{Epoch, Pseudonyms, Secret};
+use limpid::policy::{HeaderName, Plan, Policies, Rule};
+use limpid::record::{NO_HEADERS, Raw, Record};
+use limpid::transform::{self, Arg, Kind, Param, Transform};
+use std::sync::Arc;
+
+/// The secret of all made policies.
+const SECRET: [u8; 32] = *b"a secret that keeps no secret :)";
+/// Their tenant.
+pub const TENANT: &str = "acme";
+/// Their epoch, and a time in it.
+const EPOCH_MS: u64 = 86_400_000;
+pub const TIMESTAMP_MS: i64 = 1_790_000_000_000;
+
+/// A plan for a policy; `None` if its paths multiply to too many states.
+pub fn plan(policy: &Policy) -> Option<Plan> {
+    let mut paths = Vec::new();
+    for (number, rule) in policy.rules.iter().enumerate() {
+        let rule_id = RuleId::try_from(number).expect("few rules");
+        paths.extend(rule.paths.iter().map(|segments| RulePath {
+            rule: rule_id,
+            whole: rule.action.whole(),
+            segments: segments.clone(),
+        }));
+    }
+    let drop_unlisted = policy.unlisted == limpid::policy::Unlisted::Drop;
+    let secret = Arc::new(Secret::new(SECRET));
+    Some(Plan {
+        tenant: TENANT.into(),
+        version: 1,
+        paths: Paths::compile(&paths, drop_unlisted).ok()?,
+        rules: policy
+            .rules
+            .iter()
+            .enumerate()
+            .map(|(number, rule)| Rule {
+                transform: transform(&rule.action),
+                mismatch: rule.mismatch,
+                label: number.to_string(),
+            })
+            .collect(),
+        key_rule: None,
+        header_rules: Vec::<(HeaderName, RuleId)>::new(),
+        unlisted: policy.unlisted,
+        pseudonyms: Some(Pseudonyms::new(secret, TENANT, Epoch::every_ms(EPOCH_MS))),
+    })
+}
+
+/// The transform that does what `action` says.
+pub fn transform(action: &Action) -> Transform {
+    let (name, given): (&str, Vec<(&str, Arg)>) = match action {
+        Action::Keep => ("keep", vec![]),
+        Action::Drop => ("drop", vec![]),
+        Action::Redact => ("redact", vec![]),
+        Action::Mask { first, last } => {
+            ("mask", vec![("keep_first", int(*first)), ("keep_last", int(*last))])
+        }
+        Action::TruncateIp { v4, v6 } => {
+            ("truncate_ip", vec![("v4", int((*v4).into())), ("v6", int((*v6).into()))])
+        }
+        Action::Pseudonymize { prefix } => {
+            ("pseudonymize", vec![("prefix", Arg::Text(prefix.clone()))])
+        }
+        Action::StripQuery { keep } => ("strip_query", vec![("keep", Arg::Names(keep.clone()))]),
+        Action::Round { digits } => ("round", vec![("digits", int(*digits))]),
+    };
+    let spec = transform::named(name).expect("a transform of that name");
+    let args: Vec<Arg> = spec.params.iter().map(|param| argument(param, &given)).collect();
+    (spec.build)(&args).expect("arguments in range")
+}
+
+fn int(value: usize) -> Arg {
+    Arg::Int(i64::try_from(value).expect("small"))
+}
+
+fn argument(param: &Param, given: &[(&str, Arg)]) -> Arg {
+    let named = given.iter().find(|(name, _)| *name == param.name);
+    match (named, param.kind) {
+        (Some((_, arg)), _) => arg.clone(),
+        (None, Kind::Int { default: Some(default), .. }) => Arg::Int(default),
+        _ => panic!("the twin does not know the parameter {}", param.name),
+    }
+}
+
+/// The pseudonym key of made policies at [`TIMESTAMP_MS`], derived here once more.
+pub fn key() -> [u8; 32] {
+    let number = TIMESTAMP_MS.div_euclid(i64::try_from(EPOCH_MS).expect("small"));
+    let length = u32::try_from(TENANT.len()).expect("short");
+    let mut material = SECRET.to_vec();
+    material.extend(length.to_le_bytes());
+    material.extend(TENANT.bytes());
+    material.extend(EPOCH_MS.to_le_bytes());
+    material.extend(number.to_le_bytes());
+    blake3::derive_key("limpid pseudonym v1", &material)
+}
+
+/// The real thing: an engine with one policy.
+pub struct Kernel {
+    engine: Engine,
+    policies: Policies,
+    route: Route,
+    batch: Batch,
+}
+
+impl Kernel {
+    /// An engine for `plan`.
+    pub fn new(plan: Plan, bounds: Bounds) -> Self {
+        let limits = Limits {
+            depth: bounds.depth,
+            value_bytes: bounds.value_bytes,
+            clean_bytes: bounds.clean_bytes,
+        };
+        let tenant = TenantSource::Fixed(plan.tenant.clone());
+        Self {
+            engine: Engine::new(limits),
+            policies: Policies::new(vec![plan]).expect("one tenant"),
+            route: Route { index: 0, tenant, default_tenant: None },
+            batch: Batch::default(),
+        }
+    }
+
+    /// What becomes of a record of this value.
+    pub fn clean(&mut self, value: &[u8]) -> Result<Vec<u8>, Reason> {
+        let record = Record {
+            topic: "raw",
+            partition: 0,
+            offset: 0,
+            timestamp_ms: Some(TIMESTAMP_MS),
+            key: None,
+            value: Some(Raw::new(value)),
+            headers: NO_HEADERS,
+        };
+        self.batch.clear();
+        self.engine.clean(&self.policies, &self.route, &record, &mut self.batch);
+        match self.batch.outcome(0, &record, &self.policies) {
+            Outcome::Clean(clean) => Ok(clean.value().expect("no tombstone").to_vec()),
+            Outcome::Withheld(withheld) => Err(withheld.reason),
+        }
+    }
+}
+
+/// Where kernel and twin part ways on a record; `None` if they agree.
+pub fn difference(
+    policy: &Policy,
+    value: &[u8],
+    bounds: Bounds,
+    flaw: Flaw,
+) -> Option<Difference> {
+    let mut kernel = Kernel::new(plan(policy)?, bounds);
+    let kernel = kernel.clean(value);
+    let twin = super::clean(policy, value, &key(), bounds, flaw);
+    let agree = match (&kernel, &twin) {
+        (Ok(clean), Expected::Clean(expected)) => clean == expected,
+        (Err(reason), Expected::Withheld(reasons)) => reasons.contains(reason),
+        _ => false,
+    };
+    (!agree).then_some(Difference { kernel, twin })
+}
+
+/// What each made of it.
+pub struct Difference {
+    pub kernel: Result<Vec<u8>, Reason>,
+    pub twin: Expected,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.kernel {
+            Ok(clean) => writeln!(f, "kernel: {}", String::from_utf8_lossy(clean))?,
+            Err(reason) => writeln!(f, "kernel: withheld, {reason}")?,
+        }
+        match &self.twin {
+            Expected::Clean(clean) => writeln!(f, "twin:   {}", String::from_utf8_lossy(clean)),
+            Expected::Withheld(reasons) => writeln!(f, "twin:   withheld, {reasons:?}"),
+        }
+    }
+}

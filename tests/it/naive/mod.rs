@@ -1,0 +1,422 @@
+//! The kernel's naive twin: the contract once more, in the plainest way that can be checked by
+//! reading, as slow as it likes. Property tests (`oracle`) and the fuzz targets hold the two
+//! together, byte for byte.
+//!
+//! It shares no code with the kernel: a parser of its own, paths matched by recursion instead of
+//! an automaton, transforms on std's parsers. What it takes from limpid are words ([`Segment`],
+//! [`OnMismatch`]) and, in [`bridge`], the way into the engine.
+//!
+//! A [`Flaw`] makes the twin wrong on purpose, so that the tests can prove that they would notice.
+
+pub mod bridge;
+pub mod json;
+pub mod made;
+pub mod paths;
+pub mod transforms;
+
+use json::{Kind, Node, Unread};
+use limpid::error::Reason;
+use limpid::format::paths::Segment;
+use limpid::policy::{OnMismatch, Unlisted};
+use paths::Step;
+use transforms::{Done, Scalar};
+
+/// What a redacted value becomes.
+pub const REDACTED: &str = "[redacted]";
+
+/// A policy, as the twin understands it.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    pub rules: Vec<Rule>,
+    pub unlisted: Unlisted,
+}
+
+/// A rule: where, what, and what about values of another kind.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    pub paths: Vec<Vec<Segment>>,
+    pub action: Action,
+    pub mismatch: OnMismatch,
+}
+
+/// What a rule does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    Keep,
+    Drop,
+    Redact,
+    Mask { first: usize, last: usize },
+    TruncateIp { v4: u8, v6: u8 },
+    Pseudonymize { prefix: String },
+    StripQuery { keep: Vec<String> },
+    Round { digits: usize },
+}
+
+impl Action {
+    /// Does it take arrays and objects whole?
+    pub const fn whole(&self) -> bool {
+        matches!(self, Self::Drop | Self::Redact)
+    }
+}
+
+/// Bounds on a record.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    pub depth: usize,
+    pub value_bytes: usize,
+    pub clean_bytes: usize,
+}
+
+/// What the twin expects of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    Clean(Vec<u8>),
+    /// Withheld, for one of these reasons: where more than one holds, which is told first is
+    /// nobody's contract.
+    Withheld(Vec<Reason>),
+}
+
+/// A way in which the twin can be wrong. Each must be noticed by a test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    None,
+    /// Only the first of several members of one key is treated.
+    FirstDuplicateOnly,
+    /// Keys are compared as they are spelled.
+    KeySpelling,
+    /// The last rule that names a value decides.
+    LastRuleDecides,
+    /// Names do not reach through arrays.
+    OpaqueArrays,
+    /// A container is taken whole even where an earlier rule may match inside.
+    WholeRegardless,
+    /// What no rule names stays in spite of `unlisted: drop`.
+    KeepsUnlisted,
+    /// A dropped element leaves the space before its comma.
+    LeavesSpace,
+    /// `null` is treated like a string.
+    TreatsNull,
+    /// Deeper nesting than allowed is accepted by one level.
+    DepthOffByOne,
+    /// A root that is a scalar, or an array with scalars, is accepted.
+    AnyRoot,
+    /// A value of another kind stays.
+    PassesMismatch,
+    /// Quotes and control characters in a replacement are not escaped.
+    EscapesNothing,
+    MaskCountsBytes,
+    MappedAsV6,
+    NumberSpelling,
+    KeepsFragment,
+    KeepsUserInfo,
+    HalfDown,
+}
+
+impl Flaw {
+    /// All of them, without [`Flaw::None`].
+    pub const ALL: [Self; 18] = [
+        Self::FirstDuplicateOnly,
+        Self::KeySpelling,
+        Self::LastRuleDecides,
+        Self::OpaqueArrays,
+        Self::WholeRegardless,
+        Self::KeepsUnlisted,
+        Self::LeavesSpace,
+        Self::TreatsNull,
+        Self::DepthOffByOne,
+        Self::AnyRoot,
+        Self::PassesMismatch,
+        Self::EscapesNothing,
+        Self::MaskCountsBytes,
+        Self::MappedAsV6,
+        Self::NumberSpelling,
+        Self::KeepsFragment,
+        Self::KeepsUserInfo,
+        Self::HalfDown,
+    ];
+}
+
+/// What the kernel should make of `bytes`.
+pub fn clean(
+    policy: &Policy,
+    bytes: &[u8],
+    key: &[u8; 32],
+    bounds: Bounds,
+    flaw: Flaw,
+) -> Expected {
+    if bytes.len() > bounds.value_bytes {
+        return Expected::Withheld(vec![Reason::Limits]);
+    }
+    let parsed = match json::parse(bytes) {
+        Ok(parsed) => parsed,
+        Err(Unread::TooDeep) => return Expected::Withheld(vec![Reason::Limits, Reason::Malformed]),
+        Err(Unread::Malformed) => return withheld_unread(bytes, bounds),
+    };
+    let mut reasons = Vec::new();
+    if parsed.depth > bounds.depth + usize::from(flaw == Flaw::DepthOffByOne) {
+        reasons.push(Reason::Limits);
+    }
+    if !is_record(&parsed.root) && flaw != Flaw::AnyRoot {
+        reasons.push(Reason::Malformed);
+    }
+    if !reasons.is_empty() {
+        return Expected::Withheld(reasons);
+    }
+    let mut walk =
+        Walk { policy, key, flaw, steps: Vec::new(), splices: Vec::new(), withheld: false };
+    if walk.fate(&parsed.root) == Fate::Inside {
+        walk.inside(&parsed.root);
+    }
+    let out = spliced(bytes, &walk.splices);
+    if walk.withheld {
+        reasons.push(Reason::Mismatch);
+    }
+    if out.len() > bounds.clean_bytes {
+        reasons.push(Reason::Limits);
+    }
+    if reasons.is_empty() { Expected::Clean(out) } else { Expected::Withheld(reasons) }
+}
+
+/// What cannot be read is malformed. A reader that goes from left to right may meet too deep a
+/// nesting before the fault; whether it does is left open.
+fn withheld_unread(bytes: &[u8], bounds: Bounds) -> Expected {
+    let opened = bytes.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    let mut reasons = vec![Reason::Malformed];
+    if opened > bounds.depth {
+        reasons.push(Reason::Limits);
+    }
+    Expected::Withheld(reasons)
+}
+
+/// An object, or an array of objects.
+fn is_record(root: &Node) -> bool {
+    match &root.kind {
+        Kind::Object(_) => true,
+        Kind::Array(elements) => {
+            elements.iter().all(|element| matches!(element.kind, Kind::Object(_)))
+        }
+        _ => false,
+    }
+}
+
+/// A stretch of the input and what stands there instead.
+struct Splice {
+    start: usize,
+    end: usize,
+    text: String,
+}
+
+fn spliced(bytes: &[u8], splices: &[Splice]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut at = 0;
+    for splice in splices {
+        out.extend_from_slice(&bytes[at..splice.start]);
+        out.extend_from_slice(splice.text.as_bytes());
+        at = splice.end;
+    }
+    out.extend_from_slice(&bytes[at..]);
+    out
+}
+
+/// What becomes of one value.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    Stays,
+    Goes,
+    Becomes(String),
+    /// An array or object that stays, and whose content is decided one by one.
+    Inside,
+}
+
+struct Walk<'a> {
+    policy: &'a Policy,
+    key: &'a [u8; 32],
+    flaw: Flaw,
+    /// Where the walk stands.
+    steps: Vec<Step>,
+    /// In the order of the input, not overlapping.
+    splices: Vec<Splice>,
+    /// A rule wants the record withheld.
+    withheld: bool,
+}
+
+/// A child of a container: its own bytes, and the step to it.
+struct Child<'a> {
+    start: usize,
+    value: &'a Node,
+    step: Step,
+    /// The flawed twin does not look at it.
+    overlooked: bool,
+}
+
+impl Walk<'_> {
+    fn fate(&mut self, node: &Node) -> Fate {
+        let is_array = matches!(node.kind, Kind::Array(_));
+        let rule = self.decider(is_array);
+        let scalar = match &node.kind {
+            Kind::Array(_) | Kind::Object(_) => return self.container(rule, is_array),
+            Kind::Null if self.flaw != Flaw::TreatsNull => {
+                let goes = match rule {
+                    Some(rule) => self.policy.rules[rule].action == Action::Drop,
+                    None => self.drops_unlisted(),
+                };
+                return if goes { Fate::Goes } else { Fate::Stays };
+            }
+            Kind::Null => Scalar::Text("null"),
+            Kind::Bool(_) => Scalar::Bool,
+            Kind::Number(text) => Scalar::Number(text),
+            Kind::Text(text) => Scalar::Text(text),
+        };
+        match rule {
+            Some(rule) => self.transformed(rule, &scalar),
+            None if self.drops_unlisted() => Fate::Goes,
+            None => Fate::Stays,
+        }
+    }
+
+    /// The first rule that names the value where the walk stands.
+    fn decider(&self, is_array: bool) -> Option<usize> {
+        let opaque = self.flaw == Flaw::OpaqueArrays;
+        let names = |rule: &Rule| {
+            rule.paths.iter().any(|path| paths::names(path, &self.steps, is_array, opaque))
+        };
+        match self.flaw {
+            Flaw::LastRuleDecides => self.policy.rules.iter().rposition(names),
+            _ => self.policy.rules.iter().position(names),
+        }
+    }
+
+    /// Could one of the first `count` rules match below the container where the walk stands?
+    fn alive(&self, count: usize, is_array: bool) -> bool {
+        let opaque = self.flaw == Flaw::OpaqueArrays;
+        self.flaw != Flaw::WholeRegardless
+            && self.policy.rules[..count].iter().any(|rule| {
+                rule.paths.iter().any(|path| paths::alive(path, &self.steps, is_array, opaque))
+            })
+    }
+
+    fn drops_unlisted(&self) -> bool {
+        self.policy.unlisted == Unlisted::Drop && self.flaw != Flaw::KeepsUnlisted
+    }
+
+    fn container(&self, rule: Option<usize>, is_array: bool) -> Fate {
+        match rule {
+            Some(rule) if self.alive(rule, is_array) => Fate::Inside,
+            Some(rule) => match self.policy.rules[rule].action {
+                Action::Drop => Fate::Goes,
+                Action::Redact => Fate::Becomes(self.quoted(REDACTED)),
+                _ => Fate::Inside,
+            },
+            None if self.drops_unlisted() && !self.alive(self.policy.rules.len(), is_array) => {
+                Fate::Goes
+            }
+            None => Fate::Inside,
+        }
+    }
+
+    fn transformed(&mut self, rule: usize, scalar: &Scalar<'_>) -> Fate {
+        let rule = &self.policy.rules[rule];
+        match transforms::apply(&rule.action, scalar, self.key, self.flaw) {
+            Done::Unchanged => Fate::Stays,
+            Done::Text(text) => Fate::Becomes(self.quoted(&text)),
+            Done::Number(text) => Fate::Becomes(text),
+            Done::Dropped => Fate::Goes,
+            Done::Mismatch if self.flaw == Flaw::PassesMismatch => Fate::Stays,
+            Done::Mismatch => match rule.mismatch {
+                OnMismatch::Redact => Fate::Becomes(self.quoted(REDACTED)),
+                OnMismatch::Keep => Fate::Stays,
+                OnMismatch::Quarantine => {
+                    self.withheld = true;
+                    Fate::Stays
+                }
+            },
+        }
+    }
+
+    fn quoted(&self, text: &str) -> String {
+        if self.flaw == Flaw::EscapesNothing { format!("\"{text}\"") } else { quoted(text) }
+    }
+
+    fn inside(&mut self, container: &Node) {
+        let children = self.children(container);
+        let mut retained_before = false;
+        for (index, child) in children.iter().enumerate() {
+            self.steps.push(child.step.clone());
+            match if child.overlooked { Fate::Stays } else { self.fate(child.value) } {
+                Fate::Stays => retained_before = true,
+                Fate::Inside => {
+                    retained_before = true;
+                    self.inside(child.value);
+                }
+                Fate::Becomes(text) => {
+                    retained_before = true;
+                    let Node { start, end, .. } = *child.value;
+                    self.splices.push(Splice { start, end, text });
+                }
+                Fate::Goes => {
+                    let (start, end) = if retained_before {
+                        (children[index - 1].value.end, child.value.end)
+                    } else {
+                        let next = children.get(index + 1);
+                        (child.start, next.map_or(child.value.end, |next| next.start))
+                    };
+                    let text = match self.flaw {
+                        Flaw::LeavesSpace if end - start > child.value.end - child.start + 1 => " ",
+                        _ => "",
+                    };
+                    self.splices.push(Splice { start, end, text: text.to_owned() });
+                }
+            }
+            self.steps.pop();
+        }
+    }
+
+    fn children<'n>(&self, container: &'n Node) -> Vec<Child<'n>> {
+        match &container.kind {
+            Kind::Array(elements) => elements
+                .iter()
+                .map(|value| Child {
+                    start: value.start,
+                    value,
+                    step: Step::Element,
+                    overlooked: false,
+                })
+                .collect(),
+            Kind::Object(members) => members
+                .iter()
+                .enumerate()
+                .map(|(index, member)| {
+                    let name =
+                        if self.flaw == Flaw::KeySpelling { &member.spelling } else { &member.key };
+                    let repeated = members[..index].iter().any(|other| other.key == member.key);
+                    Child {
+                        start: member.start,
+                        value: &member.value,
+                        step: Step::Name(name.clone()),
+                        overlooked: repeated && self.flaw == Flaw::FirstDuplicateOnly,
+                    }
+                })
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A string as the kernel writes it: short escapes where JSON has the usual ones, `\u00xx` for
+/// the other control characters, everything else as it is.
+pub fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\0'..'\u{20}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            _ => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

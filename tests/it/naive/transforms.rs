@@ -1,0 +1,310 @@
+//! What each transform makes of a scalar, with std's own parsers and strings character by
+//! character.
+
+use super::{Action, Flaw};
+use data_encoding::BASE32HEX_NOPAD;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A scalar but null, by meaning.
+pub enum Scalar<'a> {
+    Text(&'a str),
+    Number(&'a str),
+    Bool,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    Unchanged,
+    Text(String),
+    Number(String),
+    Dropped,
+    Mismatch,
+}
+
+/// Does the work of `action`.
+pub fn apply(action: &Action, value: &Scalar<'_>, key: &[u8; 32], flaw: Flaw) -> Done {
+    use Scalar::{Bool, Number, Text};
+    match (action, value) {
+        (Action::Keep, _) => Done::Unchanged,
+        (Action::Drop, _) => Done::Dropped,
+        (Action::Redact, _) => Done::Text(super::REDACTED.to_owned()),
+        (Action::Mask { .. }, Text("")) => Done::Unchanged,
+        (Action::Mask { first, last }, Text(text) | Number(text)) => {
+            Done::Text(masked(text, *first, *last, flaw))
+        }
+        (Action::TruncateIp { v4, v6 }, Text(text)) => {
+            changed(text, addresses(text, *v4, *v6, flaw))
+        }
+        (Action::Pseudonymize { prefix }, Text(text)) => Done::Text(pseudonym(prefix, text, key)),
+        (Action::Pseudonymize { prefix }, Number(text)) => {
+            let canonical =
+                if flaw == Flaw::NumberSpelling { (*text).to_owned() } else { canonical(text) };
+            Done::Text(pseudonym(prefix, &canonical, key))
+        }
+        (Action::StripQuery { keep }, Text(text)) => changed(text, stripped(text, keep, flaw)),
+        (Action::Round { digits }, Number(text)) => {
+            rounded(text, *digits, flaw).map_or(Done::Unchanged, Done::Number)
+        }
+        (Action::Round { digits }, Text(text)) if is_number(text) => {
+            rounded(text, *digits, flaw).map_or(Done::Unchanged, Done::Text)
+        }
+        (Action::Round { .. }, Text(_))
+        | (Action::TruncateIp { .. } | Action::StripQuery { .. }, Number(_))
+        | (_, Bool) => Done::Mismatch,
+    }
+}
+
+fn changed(before: &str, after: Option<String>) -> Done {
+    match after {
+        None => Done::Mismatch,
+        Some(after) if after == before => Done::Unchanged,
+        Some(after) => Done::Text(after),
+    }
+}
+
+// mask
+
+fn masked(text: &str, first: usize, last: usize, flaw: Flaw) -> String {
+    let length = if flaw == Flaw::MaskCountsBytes { text.len() } else { text.chars().count() };
+    if first + last >= length {
+        return text.chars().map(|_| '*').collect();
+    }
+    let kept = |index: usize| index < first || index >= length - last;
+    text.chars().enumerate().map(|(index, c)| if kept(index) { c } else { '*' }).collect()
+}
+
+// truncate_ip
+
+fn addresses(text: &str, v4: u8, v6: u8, flaw: Flaw) -> Option<String> {
+    let parts: Option<Vec<String>> = text
+        .split(',')
+        .map(|part| {
+            let bare = part.trim_matches([' ', '\t']);
+            let (before, after) = part.split_at(part.find(bare)?);
+            let after = &after[bare.len()..];
+            Some(format!("{before}{}{after}", address(bare, v4, v6, flaw)?))
+        })
+        .collect();
+    Some(parts?.join(","))
+}
+
+/// One address: bare, in brackets, with a port, with a zone.
+fn address(text: &str, v4: u8, v6: u8, flaw: Flaw) -> Option<String> {
+    if let Some(inside) = text.strip_prefix('[') {
+        let (inside, after) = inside.split_once(']')?;
+        if !(after.is_empty() || after.strip_prefix(':').is_some_and(is_port)) {
+            return None;
+        }
+        let inside: Ipv6Addr = without_zone(inside)?.parse().ok()?;
+        return Some(format!("[{}]{after}", cut(IpAddr::V6(inside), v4, v6, flaw)));
+    }
+    if let Some((host, port)) = text.split_once(':')
+        && let Ok(host) = host.parse::<Ipv4Addr>()
+    {
+        let port = is_port(port).then_some(port)?;
+        return Some(format!("{}:{port}", cut(IpAddr::V4(host), v4, v6, flaw)));
+    }
+    if let Ok(address) = text.parse::<Ipv4Addr>() {
+        return Some(cut(IpAddr::V4(address), v4, v6, flaw));
+    }
+    let address: Ipv6Addr = without_zone(text)?.parse().ok()?;
+    Some(cut(IpAddr::V6(address), v4, v6, flaw))
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
+}
+
+fn without_zone(text: &str) -> Option<&str> {
+    match text.split_once('%') {
+        None => Some(text),
+        Some((address, zone)) => (!zone.is_empty()).then_some(address),
+    }
+}
+
+fn cut(address: IpAddr, v4: u8, v6: u8, flaw: Flaw) -> String {
+    let net = |address, prefix| ipnet::IpNet::new(address, prefix).expect("a prefix in range");
+    match address {
+        IpAddr::V4(_) => net(address, v4).network().to_string(),
+        IpAddr::V6(six) => match six.to_ipv4_mapped() {
+            Some(four) if flaw != Flaw::MappedAsV6 => {
+                format!("::ffff:{}", net(IpAddr::V4(four), v4).network())
+            }
+            _ => net(address, v6).network().to_string(),
+        },
+    }
+}
+
+// pseudonymize
+
+fn pseudonym(prefix: &str, canonical: &str, key: &[u8; 32]) -> String {
+    let hash = blake3::keyed_hash(key, canonical.as_bytes());
+    let text = BASE32HEX_NOPAD.encode(&hash.as_bytes()[..16]).to_lowercase();
+    format!("{prefix}{text}")
+}
+
+/// A number taken apart: its value is `digits × 10^exponent`. `digits` has no zeros at its start,
+/// and none at its end; zero has none at all.
+struct Decimal {
+    minus: bool,
+    digits: String,
+    exponent: i128,
+}
+
+fn decimal(text: &str) -> Decimal {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let minus = mantissa.starts_with('-');
+    let mantissa = mantissa.trim_start_matches('-');
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let mut exponent: i128 = exponent.parse().expect("exponents of the tests fit");
+    exponent -= i128::try_from(fraction.len()).expect("short");
+    let digits = format!("{whole}{fraction}");
+    let short = digits.trim_end_matches('0');
+    exponent += i128::try_from(digits.len() - short.len()).expect("short");
+    Decimal { minus, digits: short.trim_start_matches('0').to_owned(), exponent }
+}
+
+/// The canonical text of a number: equal numbers have equal texts.
+pub fn canonical(text: &str) -> String {
+    const PLAIN_MAX: i128 = 40;
+    let Decimal { minus, digits, exponent } = decimal(text);
+    if digits.is_empty() {
+        return "0".to_owned();
+    }
+    let before_point = i128::try_from(digits.len()).expect("short") + exponent;
+    let plain = if exponent >= 0 && before_point <= PLAIN_MAX {
+        format!("{digits}{}", zeros(exponent))
+    } else if exponent < 0 && -exponent <= PLAIN_MAX && before_point <= PLAIN_MAX {
+        let padded = format!("{}{digits}", zeros(1 - before_point));
+        let point = padded.len() - usize::try_from(-exponent).expect("at most 40");
+        format!("{}.{}", &padded[..point], &padded[point..])
+    } else {
+        let (first, rest) = digits.split_at(1);
+        let point = if rest.is_empty() { "" } else { "." };
+        format!("{first}{point}{rest}e{}", before_point - 1)
+    };
+    if minus { format!("-{plain}") } else { plain }
+}
+
+fn zeros(count: i128) -> String {
+    "0".repeat(usize::try_from(count.max(0)).expect("few"))
+}
+
+// strip_query
+
+const AUTHORITY_SCHEMES: [&str; 5] = ["http", "https", "ws", "wss", "ftp"];
+
+fn stripped(url: &str, keep: &[String], flaw: Flaw) -> Option<String> {
+    let scheme = scheme(url);
+    let after = scheme.map_or(url, |scheme| &url[scheme.len() + 1..]);
+    let known = scheme.is_some_and(|scheme| {
+        AUTHORITY_SCHEMES.iter().any(|known| known.eq_ignore_ascii_case(scheme))
+    });
+    let authority = if known {
+        Some(after.trim_start_matches(['/', '\\']))
+    } else {
+        after.strip_prefix("//")
+    };
+    if scheme.is_some() && !known && !after.starts_with('/') {
+        let port = after.split(['/', '?', '#']).next().unwrap_or_default();
+        if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+    }
+    let mut clean = String::new();
+    let mut rest = url;
+    if let Some(authority) = authority {
+        clean.push_str(&url[..url.len() - authority.len()]);
+        let end = authority.find(['/', '\\', '?', '#']).unwrap_or(authority.len());
+        let host = authority[..end].rsplit('@').next().unwrap_or_default();
+        clean.push_str(if flaw == Flaw::KeepsUserInfo { &authority[..end] } else { host });
+        rest = &authority[end..];
+    }
+    let (before, fragment) = rest.split_once('#').map_or((rest, None), |(a, b)| (a, Some(b)));
+    let (path, query) = before.split_once('?').unwrap_or((before, ""));
+    clean.push_str(path);
+    let name = |parameter: &&str| {
+        let name = parameter.split('=').next().unwrap_or_default();
+        keep.iter().any(|kept| kept == name)
+    };
+    let kept: Vec<&str> = query.split(['&', ';']).filter(name).collect();
+    if !kept.is_empty() {
+        clean.push('?');
+        clean.push_str(&kept.join("&"));
+    }
+    if flaw == Flaw::KeepsFragment
+        && let Some(fragment) = fragment
+    {
+        clean.push('#');
+        clean.push_str(fragment);
+    }
+    Some(clean)
+}
+
+/// The scheme that a URL begins with: a letter, then letters, digits, `+`, `-`, `.`, then a colon.
+fn scheme(url: &str) -> Option<&str> {
+    let (scheme, _) = url.split_once(':')?;
+    let fits = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    (scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(fits))
+        .then_some(scheme)
+}
+
+// round
+
+const WRITTEN_OUT_MAX: i128 = 400;
+
+fn is_number(text: &str) -> bool {
+    let number = text.starts_with(|c: char| c == '-' || c.is_ascii_digit())
+        && text.ends_with(|c: char| c.is_ascii_digit());
+    number && super::json::parse(text.as_bytes()).is_ok()
+}
+
+/// `None` where the number stays as it is.
+fn rounded(text: &str, decimals: usize, flaw: Flaw) -> Option<String> {
+    let fraction = text.split_once('.').map_or("", |(_, fraction)| fraction);
+    let has_exponent = text.contains(['e', 'E']);
+    if !has_exponent && fraction.len() <= decimals {
+        return None;
+    }
+    let Decimal { minus, digits, exponent } = decimal(text);
+    let shift = i128::try_from(decimals).expect("few");
+    let before_point = i128::try_from(digits.len()).expect("short") + exponent;
+    if has_exponent && before_point > WRITTEN_OUT_MAX {
+        return None;
+    }
+    // The value in units of the last decimal that stays: an integer, then a rest.
+    let scaled = exponent + shift;
+    let (units, rest) = if digits.is_empty() || before_point + shift < 0 {
+        (String::new(), "")
+    } else if scaled >= 0 {
+        (format!("{digits}{}", zeros(scaled)), "")
+    } else {
+        let (units, rest) =
+            digits.split_at(digits.len() - usize::try_from(-scaled).expect("checked"));
+        (units.to_owned(), rest)
+    };
+    let up = match flaw {
+        Flaw::HalfDown => rest > "5",
+        _ => rest >= "5",
+    };
+    let units = if up { plus_one(&units) } else { units };
+    let units = units.trim_start_matches('0');
+    let padded = format!("{}{units}", "0".repeat((decimals + 1).saturating_sub(units.len())));
+    let (whole, fraction) = padded.split_at(padded.len() - decimals);
+    let point = if decimals == 0 { "" } else { "." };
+    let sign = if minus && !units.is_empty() { "-" } else { "" };
+    Some(format!("{sign}{whole}{point}{fraction}"))
+}
+
+fn plus_one(digits: &str) -> String {
+    let mut digits: Vec<u8> = digits.bytes().collect();
+    for digit in digits.iter_mut().rev() {
+        if *digit < b'9' {
+            *digit += 1;
+            return String::from_utf8(digits).expect("digits");
+        }
+        *digit = b'0';
+    }
+    format!("1{}", String::from_utf8(digits).expect("digits"))
+}
