@@ -441,7 +441,8 @@ impl State {
     }
 
     fn answer_commit(&mut self, member: u32, offsets: Vec<Position>) -> Result<()> {
-        let fenced = offsets.iter().any(|(partition, _)| self.owner.get(partition) != Some(&member));
+        let fenced =
+            offsets.iter().any(|(partition, _)| self.owner.get(partition) != Some(&member));
         if fenced || self.chance.once_in(self.weather.commit_refused) {
             return Err(Error::retry("the commit was refused"));
         }

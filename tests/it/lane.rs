@@ -65,7 +65,8 @@ fn a_record_arrives_as_it_was_and_what_is_withheld_is_sealed() {
     }
     let sealed: Vec<i64> = trial.cluster.quarantined().iter().map(|it| it.offset).collect();
     for ((partition, offset), source) in &trial.source {
-        let clean = trial.cluster.arrived("clean", *partition).iter().any(|it| it.offset == *offset);
+        let clean =
+            trial.cluster.arrived("clean", *partition).iter().any(|it| it.offset == *offset);
         let fits = source.value.as_ref().is_none_or(|value| value.len() <= LARGEST);
         let malformed = source.value.as_deref() == Some(b"{oops");
         assert_eq!(clean, fits && !malformed, "{partition}/{offset}");
