@@ -498,6 +498,12 @@ impl Member {
     }
 
     fn send(&mut self, id: BatchId, to: Option<(String, i32)>, arrived: Arrived) -> Published {
+        if self.failing()
+            && let Some(loaded) = self.loaded(id)
+        {
+            loaded.failed = true;
+            return Published::Taken;
+        }
         let mut state = self.cluster.0.borrow_mut();
         let full = state.weather.full;
         if state.chance.once_in(full) {
@@ -538,6 +544,15 @@ impl Member {
         if let Some(seat) = self.cluster.0.borrow_mut().members.get_mut(&self.id) {
             seat.notices.extend(notices);
         }
+    }
+
+    /// After a failure nothing more is sent until the lane has gone back: it would be stored
+    /// before what failed.
+    fn failing(&self) -> bool {
+        let state = self.cluster.0.borrow();
+        let reports = state.members.get(&self.id).map(|seat| &seat.reports);
+        self.parcels.iter().any(|loaded| loaded.failed)
+            || reports.is_some_and(|reports| reports.iter().any(|(_, stored)| !stored))
     }
 
     fn source(&self, id: BatchId, index: usize) -> Option<(Partition, i64)> {

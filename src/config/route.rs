@@ -188,6 +188,7 @@ fn read_tenant(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<TenantConfi
     }
     let mut table = field.table(reader)?;
     let sources = (table.take("header"), table.take("topic"), table.take("field"));
+    let before = reader.faults.len();
     table.finish(reader);
     match sources {
         (Some(header), None, None) => read_header(&header, reader),

@@ -21,11 +21,14 @@ pub(super) fn read_source(
     }
     let mut table = field.table(reader)?;
     let (file, env, command) = (table.take("file"), table.take("env"), table.take("command"));
+    let before = reader.faults.len();
     table.finish(reader);
     match (file, env, command) {
         (Some(file), None, None) => Some(SecretSource::File(base.join(file.text(reader)?))),
         (None, Some(env), None) => read_variable(&env, reader),
         (None, None, Some(command)) => read_command(&command, reader),
+        // The unknown key that was just refused is the one that was meant.
+        (None, None, None) if reader.faults.len() > before => None,
         _ => {
             let message = format!("`{}` must name one place of its secret", field.name);
             reader.fault("C013", field.span(), message).hint(SOURCE_FORM);

@@ -228,7 +228,7 @@ impl Faults {
 /// the line's own words decide, and they decide for silence.
 fn looks_secret(line: &str) -> bool {
     let line = line.to_ascii_lowercase();
-    ["passw", "secret", "passphrase", "token", "private", "credential", "jaas", "key"]
+    ["passw", "secret", "passphrase", "token", "private", "credential", "jaas", "ssl.key", "prv1-"]
         .iter()
         .any(|word| line.contains(word))
 }

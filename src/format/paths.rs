@@ -142,27 +142,31 @@ impl Paths {
 
     /// Where the member whose name is `text[at..at + length]` leads. The surrounding text lets
     /// the first eight bytes be read at once.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn member(&self, state: StateId, text: &[u8], at: usize, length: usize) -> StateId {
         let state = &self.states[state as usize];
         if state.lengths & length_bit(length) == 0 {
             return state.other;
         }
+        self.find(state, text, at, length)
+    }
+
+    /// A name whose length some path's name has.
+    #[inline(never)]
+    fn find(&self, state: &State, text: &[u8], at: usize, length: usize) -> StateId {
         let word = first_word(text, at, length);
-        let mut probe = hash(word, length) & state.mask;
-        loop {
-            let slot = &self.slots[(state.base + probe) as usize];
-            if slot.next == NOWHERE {
-                return state.other;
+        let slots = &self.slots[state.base as usize..][..=state.mask as usize];
+        let mut probe = (hash(word, length) & state.mask) as usize;
+        while let Some(slot) = slots.get(probe).filter(|slot| slot.next != NOWHERE) {
+            if slot.word == word && slot.length as usize == length {
+                let rest = 8.min(length);
+                if length == rest || self.name(slot)[rest..] == text[at + rest..at + length] {
+                    return slot.next;
+                }
             }
-            if slot.word == word
-                && slot.length as usize == length
-                && (length <= 8 || self.name(slot)[8..] == text[at + 8..at + length])
-            {
-                return slot.next;
-            }
-            probe = (probe + 1) & state.mask;
+            probe = (probe + 1) & state.mask as usize;
         }
+        state.other
     }
 
     fn name(&self, slot: &Slot) -> &[u8] {

@@ -35,6 +35,7 @@ pub(super) struct Producer {
     parcels: VecDeque<Parcel<Fetched>>,
     deliveries: Notes<Deliveries>,
     quarantine_name: String,
+    failing: bool,
 }
 
 struct Target {
@@ -85,6 +86,7 @@ impl Producer {
             parcels: VecDeque::new(),
             deliveries,
             quarantine_name: quarantine.to_owned(),
+            failing: false,
         })
     }
 
@@ -106,6 +108,7 @@ impl Producer {
         let deliveries = self.deliveries.get_mut();
         if self.parcels.is_empty() {
             deliveries.first = id.0;
+            self.failing = false;
         }
         debug_assert_eq!(id.0, deliveries.first + self.parcels.len() as u64);
         deliveries.counts.push_back(Count::default());
@@ -126,6 +129,9 @@ impl Producer {
         let Some(place) = self.place(id) else {
             return Published::Refused(Error::fatal("a batch that is not loaded"));
         };
+        if self.fails_too(place) {
+            return Published::Taken;
+        }
         let parcel = &self.parcels[place];
         let record = parcel.fetched.record(index);
         let clean = match parcel.batch.outcome(index, &record, &parcel.policies) {
@@ -175,6 +181,9 @@ impl Producer {
         let Some(place) = self.place(id) else {
             return Published::Refused(Error::fatal("a batch that is not loaded"));
         };
+        if self.fails_too(place) {
+            return Published::Taken;
+        }
         let headers = sealed_headers(sealed);
         let message = Message {
             topic: &self.quarantine,
@@ -199,6 +208,16 @@ impl Producer {
             Code::QUEUE_FULL => Published::Full,
             code => Published::Refused(self.refusal(code, &self.quarantine_name)),
         }
+    }
+
+    /// After a failure nothing more is sent until the lane has gone back, or it would be stored
+    /// before what failed: what is handed over meanwhile fails too.
+    fn fails_too(&mut self, place: usize) -> bool {
+        if self.failing {
+            let again = || Error::retry("a record before it was refused");
+            self.deliveries.get_mut().counts[place].failed.get_or_insert_with(again);
+        }
+        self.failing
     }
 
     pub fn settle(&mut self, id: BatchId) {
@@ -269,6 +288,7 @@ impl Producer {
             }
         }
         if retry {
+            self.failing = true;
             self.purge();
         }
     }

@@ -211,7 +211,7 @@ fn read_all(mut from: impl Read) -> std::result::Result<Zeroizing<Vec<u8>>, Stri
     Ok(all)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;

@@ -54,6 +54,12 @@ impl Tests {
         Self { source, tenant, list }
     }
 
+    /// The policy's file.
+    #[must_use]
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

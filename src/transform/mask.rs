@@ -48,10 +48,21 @@ impl Mask {
         let (first, last) = if hides { (self.first, self.last) } else { (0, 0) };
         out.open();
         out.push_piece(&text[..offset(text, first)]);
-        out.push_repeated(b'*', length - first - last);
+        push_stars(length - first - last, out);
         out.push_piece(&text[offset(text, length - last)..]);
         out.close();
         Outcome::Replaced
+    }
+}
+
+/// Most values are short enough for one copy of known length.
+fn push_stars(count: usize, out: &mut Out<'_>) {
+    const STARS: [u8; 32] = [b'*'; 32];
+    let mut left = count;
+    while left > 0 {
+        let some = left.min(STARS.len());
+        out.push_plain(&STARS[..some]);
+        left -= some;
     }
 }
 

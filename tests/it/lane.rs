@@ -217,7 +217,7 @@ fn policies() -> Policies {
     let plan = Plan {
         tenant: "acme".into(),
         version: 1,
-        paths: Paths::new(&[]).unwrap(),
+        paths: Paths::compile(&[], false).unwrap(),
         rules: Vec::new(),
         key_rule: None,
         header_rules: Vec::new(),

@@ -3,7 +3,9 @@
 mod admin;
 mod broker;
 mod cases;
+mod check;
 mod cli;
+mod config;
 mod docs;
 mod expect;
 mod filter;
