@@ -25,7 +25,7 @@ use std::time::Duration;
 pub const KEPT_BYTES: usize = 5 << 20;
 
 /// How long a real cluster may take to make or delete topics.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A cluster with topics of one run's own. Dropping it takes them away.
 pub struct Cluster {
@@ -57,7 +57,7 @@ impl Cluster {
         // -1: as often as the broker's configuration says.
         let new = |topic| NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
         let new: Vec<_> = topics.iter().map(|topic| new(topic.as_str())).collect();
-        let cannot = |error| failed("make the demo's topics", &error);
+        let cannot = |error| failed(&format!("make the demo's topics at {brokers}"), &error);
         let admin = admin(&client(brokers))?;
         let made = waited(admin.create_topics(&new, &patient()))?.map_err(cannot)?;
         // From here on some topics may be there: they go again, whatever happens next.
