@@ -123,7 +123,8 @@ fn settles(action: &crate::naive::Action) -> bool {
 fn reads_like_the_others(bytes: &[u8]) -> Result<(), TestCaseError> {
     let twin = json::parse(bytes);
     let text = std::str::from_utf8(bytes);
-    let grammar = text.is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok());
+    let grammar =
+        text.is_ok_and(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok());
     let value = serde_json::from_slice::<serde_json::Value>(bytes);
     prop_assert!(grammar || twin.is_err(), "the twin reads too much");
     prop_assert!(value.is_err() || twin.is_ok(), "the twin reads too little");
@@ -181,7 +182,8 @@ fn the_twin_does_what_the_contract_says() {
         ],
         unlisted: Unlisted::Keep,
     };
-    let value = br#" {"\u0061":{"x":1, "ok" : 2 ,"y":[3,{"z":4}]},"a":5,"b":[6],"b":null,"c":1.0} "#;
+    let value =
+        br#" {"\u0061":{"x":1, "ok" : 2 ,"y":[3,{"z":4}]},"a":5,"b":[6],"b":null,"c":1.0} "#;
     let clean = br#" {"\u0061":{"ok" : 2 ,"y":[{}]},"b":"[redacted]","b":null,"c":1.0} "#;
     assert_eq!(expected(&policy, value), Expected::Clean(clean.to_vec()));
 }

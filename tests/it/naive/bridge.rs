@@ -146,12 +146,7 @@ impl Kernel {
 }
 
 /// Where kernel and twin part ways on a record; `None` if they agree.
-pub fn difference(
-    policy: &Policy,
-    value: &[u8],
-    bounds: Bounds,
-    flaw: Flaw,
-) -> Option<Difference> {
+pub fn difference(policy: &Policy, value: &[u8], bounds: Bounds, flaw: Flaw) -> Option<Difference> {
     let mut kernel = Kernel::new(plan(policy)?, bounds);
     let kernel = kernel.clean(value);
     let twin = super::clean(policy, value, &key(), bounds, flaw);

@@ -224,9 +224,30 @@ pub fn record(choices: &mut Choices<'_>) -> Vec<u8> {
 /// Damages a text: cut, flipped, inserted, deleted, replaced.
 pub fn damaged(choices: &mut Choices<'_>, mut bytes: Vec<u8>) -> Vec<u8> {
     const SNIPPETS: [&[u8]; 24] = [
-        b",", b"\"", b"\\", b"}", b"]", b"[", b"{", b":", b"\\u", b"\\ud800", b"\\udc00x", b"\0",
-        b"\n", b"\x1f", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xc0\x80", b"0", b"-", b".",
-        b"e", b" ", b"nul",
+        b",",
+        b"\"",
+        b"\\",
+        b"}",
+        b"]",
+        b"[",
+        b"{",
+        b":",
+        b"\\u",
+        b"\\ud800",
+        b"\\udc00x",
+        b"\0",
+        b"\n",
+        b"\x1f",
+        b"\xff",
+        b"\xed\xa0\x80",
+        b"\xef\xbb\xbf",
+        b"\xc0\x80",
+        b"0",
+        b"-",
+        b".",
+        b"e",
+        b" ",
+        b"nul",
     ];
     for _ in 0..=choices.below(2) {
         let at = (choices.below(256) * 256 + choices.below(256)) % (bytes.len() + 1);

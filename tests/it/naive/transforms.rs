@@ -201,11 +201,8 @@ fn stripped(url: &str, keep: &[String], flaw: Flaw) -> Option<String> {
     let known = scheme.is_some_and(|scheme| {
         AUTHORITY_SCHEMES.iter().any(|known| known.eq_ignore_ascii_case(scheme))
     });
-    let authority = if known {
-        Some(after.trim_start_matches(['/', '\\']))
-    } else {
-        after.strip_prefix("//")
-    };
+    let authority =
+        if known { Some(after.trim_start_matches(['/', '\\'])) } else { after.strip_prefix("//") };
     if scheme.is_some() && !known && !after.starts_with('/') {
         let port = after.split(['/', '?', '#']).next().unwrap_or_default();
         if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
