@@ -6,12 +6,14 @@
 //! cargo bench --bench kernel -- --only web --rounds 31 --json web.json
 //! cargo bench --bench kernel -- --write-corpus DIR # NDJSON for benches/peers
 //! cargo bench --bench kernel -- --over FILE --policy web [--rounds N] [--out FILE]
+//! cargo bench --bench kernel -- --agree OURS --with THEIRS --but user.id
 //! ```
 //! A harness of its own, as a shared machine changes its speed by a third from minute to minute:
 //! every round runs every contender once, ratios are taken within a round, and the middle one is
 //! told. The clock is the thread's CPU time, so that waiting for a core does not count. Before anything is timed, every contender's answer to every record is compared with that
 //! of the twin in `dom.rs`: by bytes where nothing may change, else by what the JSON means.
 
+mod agree;
 mod contender;
 mod corpus;
 mod dom;
@@ -45,6 +47,10 @@ fn main() -> ExitCode {
         write_corpora(folder, &options);
         return ExitCode::SUCCESS;
     }
+    if let Some(ours) = &options.agree {
+        agree::check(ours, &options.with, &options.but);
+        return ExitCode::SUCCESS;
+    }
     if let Some(file) = &options.over {
         over(file, &options);
         return ExitCode::SUCCESS;
@@ -71,6 +77,9 @@ struct Options {
     json: Option<String>,
     write_corpus: Option<String>,
     over: Option<String>,
+    agree: Option<String>,
+    with: String,
+    but: String,
     policy: String,
     out: Option<String>,
 }
@@ -86,6 +95,9 @@ impl Options {
             json: None,
             write_corpus: None,
             over: None,
+            agree: None,
+            with: String::new(),
+            but: String::new(),
             policy: "web".into(),
             out: None,
         };
@@ -103,6 +115,9 @@ impl Options {
                 "--json" => options.json = Some(value()?),
                 "--write-corpus" => options.write_corpus = Some(value()?),
                 "--over" => options.over = Some(value()?),
+                "--agree" => options.agree = Some(value()?),
+                "--with" => options.with = value()?,
+                "--but" => options.but = value()?,
                 "--policy" => options.policy = value()?,
                 "--out" => options.out = Some(value()?),
                 _ => return Err(format!("unknown option {arg}")),
