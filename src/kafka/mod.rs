@@ -11,6 +11,7 @@
 //!   out, zero-copy; `native` the handles.
 #![allow(unsafe_code)]
 
+pub mod cluster;
 mod consumer;
 mod fetched;
 mod native;

@@ -28,7 +28,7 @@ fn agree(policy: &Policy, value: &[u8], bounds: Bounds) -> Result<(), TestCaseEr
     match difference(policy, value, bounds, Flaw::None) {
         None => Ok(()),
         Some(difference) => Err(TestCaseError::fail(format!(
-            "policy {policy:#?}\n{bounds:?}\nvalue:  {}\n{difference}",
+            "{policy}{bounds:?}\nvalue:  {}\n{difference}",
             String::from_utf8_lossy(value)
         ))),
     }
@@ -90,7 +90,7 @@ proptest! {
         if let Ok(once) = kernel.clean(&value) {
             let twice = kernel.clean(&once).expect("clean values are records");
             prop_assert_eq!(
-                String::from_utf8_lossy(&once), String::from_utf8_lossy(&twice), "{:?}", policy
+                String::from_utf8_lossy(&once), String::from_utf8_lossy(&twice), "{}", policy
             );
         }
     }

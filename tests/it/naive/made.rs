@@ -165,7 +165,7 @@ const ADDRESSES: [&str; 26] = [
     ":::",
 ];
 
-const SCHEMES: [&str; 16] = [
+const SCHEMES: [&str; 18] = [
     "https://",
     "",
     "http://",
@@ -181,6 +181,8 @@ const SCHEMES: [&str; 16] = [
     "javascript:",
     "file:///",
     "localhost:8080",
+    "tel:4917012345",
+    "foo:",
     "/",
 ];
 

@@ -19,6 +19,7 @@ use limpid::error::Reason;
 use limpid::format::paths::Segment;
 use limpid::policy::{OnMismatch, Unlisted};
 use paths::Step;
+use std::fmt;
 use transforms::{Done, Scalar};
 
 /// What a redacted value becomes.
@@ -29,6 +30,29 @@ pub const REDACTED: &str = "[redacted]";
 pub struct Policy {
     pub rules: Vec<Rule>,
     pub unlisted: Unlisted,
+}
+
+/// One rule a line: its paths, what it does.
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "unlisted: {:?}", self.unlisted)?;
+        for rule in &self.rules {
+            let paths: Vec<String> = rule.paths.iter().map(|path| written(path)).collect();
+            let paths = paths.join(" | ");
+            writeln!(f, "  {paths}: {:?}, mismatch {:?}", rule.action, rule.mismatch)?;
+        }
+        Ok(())
+    }
+}
+
+fn written(path: &[Segment]) -> String {
+    let segments = path.iter().map(|segment| match segment {
+        Segment::Name(name) => format!("{name:?}"),
+        Segment::AnyName => "*".to_owned(),
+        Segment::AnyElement => "[*]".to_owned(),
+        Segment::AnyDepth => "**".to_owned(),
+    });
+    segments.collect::<Vec<_>>().join(".")
 }
 
 /// A rule: where, what, and what about values of another kind.
@@ -149,8 +173,7 @@ pub fn clean(
     }
     let parsed = match json::parse(bytes) {
         Ok(parsed) => parsed,
-        Err(Unread::TooDeep) => return Expected::Withheld(vec![Reason::Limits, Reason::Malformed]),
-        Err(Unread::Malformed) => return withheld_unread(bytes, bounds),
+        Err(unread) => return Expected::Withheld(unread_reasons(policy, bytes, bounds, &unread)),
     };
     let mut reasons = Vec::new();
     if parsed.depth > bounds.depth + usize::from(flaw == Flaw::DepthOffByOne) {
@@ -160,12 +183,16 @@ pub fn clean(
         reasons.push(Reason::Malformed);
     }
     if !reasons.is_empty() {
+        reasons.extend(mismatch(policy));
         return Expected::Withheld(reasons);
     }
     let mut walk =
         Walk { policy, key, flaw, steps: Vec::new(), splices: Vec::new(), withheld: false };
-    if walk.fate(&parsed.root) == Fate::Inside {
-        walk.inside(&parsed.root);
+    // There is nothing to take a record out of: it is never taken whole. The elements of a root
+    // array are records of their own: rules begin anew in each.
+    match &parsed.root.kind {
+        Kind::Array(records) => records.iter().for_each(|record| walk.inside(record)),
+        _ => walk.inside(&parsed.root),
     }
     let out = spliced(bytes, &walk.splices);
     if walk.withheld {
@@ -178,14 +205,21 @@ pub fn clean(
 }
 
 /// What cannot be read is malformed. A reader that goes from left to right may meet too deep a
-/// nesting before the fault; whether it does is left open.
-fn withheld_unread(bytes: &[u8], bounds: Bounds) -> Expected {
-    let opened = bytes.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
+/// nesting before the fault, or a value of another kind; whether it does is left open.
+fn unread_reasons(policy: &Policy, bytes: &[u8], bounds: Bounds, unread: &Unread) -> Vec<Reason> {
     let mut reasons = vec![Reason::Malformed];
-    if opened > bounds.depth {
+    let opened = bytes.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    if opened > bounds.depth || *unread == Unread::TooDeep {
         reasons.push(Reason::Limits);
     }
-    Expected::Withheld(reasons)
+    reasons.extend(mismatch(policy));
+    reasons
+}
+
+/// The reason that a rule of the policy may have to withhold a record.
+fn mismatch(policy: &Policy) -> Option<Reason> {
+    let quarantines = |rule: &Rule| rule.mismatch == OnMismatch::Quarantine;
+    policy.rules.iter().any(quarantines).then_some(Reason::Mismatch)
 }
 
 /// An object, or an array of objects.

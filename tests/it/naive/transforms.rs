@@ -80,7 +80,7 @@ fn addresses(text: &str, v4: u8, v6: u8, flaw: Flaw) -> Option<String> {
     let parts: Option<Vec<String>> = text
         .split(',')
         .map(|part| {
-            let bare = part.trim_matches([' ', '\t']);
+            let bare = part.trim_matches(' ');
             let (before, after) = part.split_at(part.find(bare)?);
             let after = &after[bare.len()..];
             Some(format!("{before}{}{after}", address(bare, v4, v6, flaw)?))
@@ -113,7 +113,7 @@ fn address(text: &str, v4: u8, v6: u8, flaw: Flaw) -> Option<String> {
 }
 
 fn is_port(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
+    (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn without_zone(text: &str) -> Option<&str> {
@@ -131,8 +131,22 @@ fn cut(address: IpAddr, v4: u8, v6: u8, flaw: Flaw) -> String {
             Some(four) if flaw != Flaw::MappedAsV6 => {
                 format!("::ffff:{}", net(IpAddr::V4(four), v4).network())
             }
-            _ => net(address, v6).network().to_string(),
+            _ => net(address, v6.min(bits_before_inner(six).saturating_add(v4)))
+                .network()
+                .to_string(),
         },
+    }
+}
+
+/// Bits before the IPv4 address that an IPv6 one may hold: 6to4, NAT64, IPv4-compatible.
+fn bits_before_inner(address: Ipv6Addr) -> u8 {
+    let within = |net: &str| net.parse::<ipnet::Ipv6Net>().expect("a net").contains(&address);
+    if within("2002::/16") {
+        16
+    } else if within("64:ff9b::/96") || within("::/96") {
+        96
+    } else {
+        128
     }
 }
 
@@ -196,6 +210,10 @@ fn zeros(count: i128) -> String {
 const AUTHORITY_SCHEMES: [&str; 5] = ["http", "https", "ws", "wss", "ftp"];
 
 fn stripped(url: &str, keep: &[String], flaw: Flaw) -> Option<String> {
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    if url[..end].contains(|c: char| c <= ' ' || c == '\u{7f}') {
+        return None;
+    }
     let scheme = scheme(url);
     let after = scheme.map_or(url, |scheme| &url[scheme.len() + 1..]);
     let known = scheme.is_some_and(|scheme| {
@@ -204,8 +222,15 @@ fn stripped(url: &str, keep: &[String], flaw: Flaw) -> Option<String> {
     let authority =
         if known { Some(after.trim_start_matches(['/', '\\'])) } else { after.strip_prefix("//") };
     if scheme.is_some() && !known && !after.starts_with('/') {
-        let port = after.split(['/', '?', '#']).next().unwrap_or_default();
-        if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+        let port = after.split(['/', '\\', '?', '#']).next().unwrap_or_default();
+        if port.len() > 5 || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+    }
+    if authority.is_none() {
+        // An address without a scheme (`jane@x.example/a`), or a user-info without `//`.
+        let first = url[..end].split(['/', '\\']).next().unwrap_or_default();
+        if first.contains('@') {
             return None;
         }
     }
