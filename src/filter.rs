@@ -126,7 +126,7 @@ pub fn filter<S>(
 where
     S: Iterator<Item = Result<Source>> + Send + 'static,
 {
-    let machine = Machine::start(Arc::new(job), sources);
+    let machine = Machine::start(&Arc::new(job), sources);
     let mut summary = Summary::default();
     // Leaving early drops the machine's channels, at which its threads end. They are not waited
     // for: a reader may sit in a read that never returns.
@@ -191,7 +191,7 @@ struct Machine {
 }
 
 impl Machine {
-    fn start<S>(job: Arc<Job>, sources: S) -> Self
+    fn start<S>(job: &Arc<Job>, sources: S) -> Self
     where
         S: Iterator<Item = Result<Source>> + Send + 'static,
     {
@@ -201,7 +201,7 @@ impl Machine {
         // Half of the bytes are for the output side of the blocks.
         let block_bytes = (BLOCKS_BYTES_MAX / 2 / blocks).clamp(1 << 12, BLOCK_BYTES_MAX);
         let (empty, returned) = channel();
-        let (work, results) = (0..threads).map(|_| worker(job.clone(), blocks)).unzip();
+        let (work, results) = (0..threads).map(|_| worker(job, blocks)).unzip();
         let line_bytes_max = job.limits.value_bytes;
         let spare = (0..blocks).map(|_| Block::default()).collect();
         let reader = Reader { work, turn: 0, spare, returned, blocks, block_bytes, line_bytes_max };
@@ -211,7 +211,8 @@ impl Machine {
 }
 
 /// Starts a worker; gives its two ends.
-fn worker(job: Arc<Job>, blocks: usize) -> (SyncSender<Turn>, Receiver<Turn>) {
+fn worker(job: &Arc<Job>, blocks: usize) -> (SyncSender<Turn>, Receiver<Turn>) {
+    let job = job.clone();
     let (work, queue) = sync_channel::<Turn>(blocks);
     let (done, results) = sync_channel(blocks);
     thread::spawn(move || {
