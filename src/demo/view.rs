@@ -66,6 +66,11 @@ impl View {
             return true;
         }
         let now = Numbers::of(totals);
+        if now.records_in == 0 {
+            self.bar.set_message("waiting for the lane to join its group …");
+            self.drawn = Instant::now();
+            return true;
+        }
         let pace = now.since(&self.before, since);
         let written = if self.terminal {
             self.bar.set_message(block(&now, &pace, totals));

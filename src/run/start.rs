@@ -13,6 +13,9 @@ use std::time::Duration;
 
 /// How long one look at the cluster may take.
 const LOOK: Duration = Duration::from_secs(10);
+/// How long the topics' settings may take: they can be done without, and a broker that doesn't know
+/// the question (the simulated one) never answers.
+const ASK: Duration = Duration::from_secs(2);
 /// The first look, while a broker may be starting too; the next ones take longer, up to [`LOOK`].
 const GLANCE: Duration = Duration::from_secs(1);
 
@@ -35,7 +38,7 @@ pub(super) fn look(config: &Config, stop: &Stop) -> Result<Option<Membership>> {
     let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
     Ok(Some(Membership {
         topics: Routes::new(config).subscription(),
-        message_bytes: Arc::new(scout.message_bytes(&topics, LOOK)),
+        message_bytes: Arc::new(scout.message_bytes(&topics, ASK)),
         listing: Arc::new(listing),
         buffer_bytes: config.buffer_bytes_max / config.lanes.max(1),
     }))
