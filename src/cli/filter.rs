@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::filter::{Job, Source, Summary, filter};
 use crate::keys::{Keyring, SecretSource};
 use crate::policy::{self, Policies};
+use crate::telemetry::{LogFormat, log_init};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::{self, File};
 use std::io::{self, IsTerminal as _};
@@ -15,6 +16,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use tracing_subscriber::filter::LevelFilter;
 
 /// Arguments of `limpid filter`.
 #[derive(clap::Args)]
@@ -38,6 +40,9 @@ pub struct Args {
 
 /// Runs it.
 pub fn main(args: Args) -> Result<ExitCode> {
+    log_init(LogFormat::Text, LevelFilter::WARN)?;
+    // A panic's own words could hold a value.
+    crate::run::hush_panics();
     let inputs = Inputs::check(args.files)?;
     let (policies, tenant) = load(&args.policy, args.keys)?;
     let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);

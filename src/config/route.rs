@@ -194,6 +194,8 @@ fn read_tenant(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<TenantConfi
         (Some(header), None, None) => read_header(&header, reader),
         (None, Some(topic), None) => read_topic(&topic, reader),
         (None, None, Some(path)) => read_path(&path, reader).map(TenantConfig::Field),
+        // The unknown key that was just refused is the one that was meant.
+        (None, None, None) if reader.faults.len() > before => None,
         _ => {
             reader.fault("C008", field.name_span, "`tenant` must name one place").hint(TENANT_FORM);
             None

@@ -17,7 +17,7 @@
 use super::paths::{Here, Paths, RuleId, StateId};
 use super::{Out, Scalar};
 use crate::error::Reason;
-use crate::scan::{Index, Scanner};
+use crate::scan::{Index, Scanner, append};
 
 /// What the editor did with a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -540,7 +540,7 @@ impl<E: Editor> Walk<'_, E> {
     #[inline]
     fn copy_to(&mut self, end: usize) {
         if self.copied < end {
-            self.out.extend_from_slice(&self.bytes[self.copied..end]);
+            append(self.out, self.bytes, self.copied, end);
             self.copied = end;
         }
     }

@@ -55,9 +55,9 @@ impl Cluster {
     /// No broker answers, or it doesn't let us make topics.
     pub fn real(brokers: &str, topics: Vec<String>, partitions: i32) -> Result<Self> {
         let cluster = Self { brokers: brokers.into(), topics, simulated: None };
-        let replication = TopicReplication::Fixed(-1); // as the broker's configuration says
-        let new = |topic| NewTopic::new(topic, partitions, replication);
-        let new: Vec<_> = cluster.topics.iter().map(|topic| new(topic)).collect();
+        // -1: as often as the broker's configuration says.
+        let new = |topic| NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
+        let new: Vec<_> = cluster.topics.iter().map(|topic| new(topic.as_str())).collect();
         let admin = cluster.admin()?;
         let made = waited(admin.create_topics(&new, &patient()))?;
         let cannot = |error| failed("make the demo's topics", &error);
@@ -71,6 +71,12 @@ impl Cluster {
     #[must_use]
     pub fn brokers(&self) -> &str {
         &self.brokers
+    }
+
+    /// Is it the simulated one?
+    #[must_use]
+    pub const fn is_simulated(&self) -> bool {
+        self.simulated.is_some()
     }
 
     /// A way in.
@@ -157,8 +163,7 @@ impl ProducerContext for Context {
     type DeliveryOpaque = ();
 
     fn delivery(&self, outcome: &DeliveryResult<'_>, (): ()) {
-        let counter =
-            if outcome.is_ok() { &self.0.delivered } else { &self.0.failed };
+        let counter = if outcome.is_ok() { &self.0.delivered } else { &self.0.failed };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 }

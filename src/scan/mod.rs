@@ -24,12 +24,14 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod copy;
 mod escapes;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod scalar;
 mod stage1;
 
+pub use copy::append;
 use stage1::Found;
 
 /// Offsets of a record's strings; reused from record to record.

@@ -1,7 +1,8 @@
 //! The command line, through the binary.
 
+use limpid::demo::events::{Event, Events, Flaw};
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -89,4 +90,49 @@ fn wrong_usage_is_code_2_and_nothing_on_standard_output() {
         assert!(run.stderr.contains("--help"), "{}", run.stderr);
         assert!(!run.stderr.contains('\u{1b}'), "colour on a pipe: {:?}", run.stderr);
     }
+}
+
+#[test]
+fn a_demo_of_2000_records_ends_by_itself_and_adds_up() {
+    let (mut events, mut event) = (Events::new(1), Event::default());
+    let (mut malformed, mut strangers) = (0, 0);
+    for _ in 0..2_000 {
+        events.next(&mut event);
+        malformed += i32::from(event.flaw == Some(Flaw::Malformed));
+        strangers += i32::from(event.flaw == Some(Flaw::Stranger));
+    }
+    let withheld = malformed + strangers;
+    let clean = 2_000 - withheld;
+
+    let demo = run(&["demo", "--records", "2000", "--rate", "4000", "--admin", "127.0.0.1:0"], b"");
+
+    assert_eq!(demo.code, Some(0), "{}\n{}", demo.stdout, demo.stderr);
+    let out = &demo.stdout;
+    assert!(out.contains("a simulated Kafka broker"), "{out}");
+    assert!(out.contains("event of acme: raw → clean"), "no diff in {out}");
+    let counted = format!(
+        "\nlimpid: 2000 in, {clean} clean, {withheld} withheld (malformed {malformed}, tenant \
+         {strangers})\n"
+    );
+    assert!(out.contains(&counted), "no {counted:?} in {out}");
+    let found =
+        format!("2000 produced = {clean} in the clean topics + {withheld} in the quarantine\n");
+    assert!(out.ends_with(&found), "no {found:?} in {out}");
+    assert!(!out.contains('\u{1b}'), "colour or redrawing on a pipe: {out:?}");
+}
+
+#[test]
+fn a_demo_that_is_interrupted_drains_and_adds_up() {
+    let mut command = limpid(&["demo", "--admin", "127.0.0.1:0"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    // Only when records flow is there anything to drain.
+    assert!(lines.any(|line| line.contains("/s clean; so far")), "no numbers");
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{rest:?}");
+    let [.., counted, found] = rest.as_slice() else { panic!("no summary in {rest:?}") };
+    assert!(counted.starts_with("limpid: ") && counted.contains(" withheld"), "{counted}");
+    assert!(found.contains(" produced = "), "{found}");
 }

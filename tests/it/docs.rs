@@ -1,1 +1,164 @@
-//! docs.
+//! What the documentation says is true: its policies compile and do what their tests say, its
+//! error messages are the ones that come, and the references are made from the tables.
+//!
+//! `UPDATE=1 cargo test --test it docs` writes docs/generated anew.
+
+use crate::expect;
+use limpid::document::{Faults, Source, codes};
+use limpid::keys::{Keyring, Secret};
+use limpid::policy::{self, Policies};
+use limpid::transform::{self, Kind, Param, Spec};
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// Compiles a policy with any key it may name, and runs its tests; all that is wrong with it.
+fn faults(name: &str, text: &str) -> Faults {
+    let mut keyring = Keyring::default();
+    keyring.insert("acme", Secret::new([1; 32]));
+    let mut faults = Faults::default();
+    let source = Source::new(name, text);
+    if let Some(compiled) = policy::compile(&source, Some(&keyring), &mut faults) {
+        let policies = Policies::new(vec![compiled.plan]).expect("one plan");
+        compiled.tests.run(&policies, &mut faults);
+    }
+    faults.sort();
+    faults
+}
+
+/// Fenced blocks: what stands behind the fence, and the text.
+fn blocks(page: &str) -> Vec<(String, String)> {
+    let mut blocks = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        if let Some(info) = line.strip_prefix("```") {
+            let text = lines.by_ref().take_while(|line| *line != "```");
+            let text = text.fold(String::new(), |text, line| text + line + "\n");
+            blocks.push((info.to_owned(), text));
+        }
+    }
+    blocks
+}
+
+#[test]
+fn the_policies_of_policy_md_do_what_they_say() {
+    let page = std::fs::read_to_string("docs/POLICY.md").expect("the page");
+    let blocks = blocks(&page);
+    let (mut accepted, mut refused) = (0, 0);
+    for (index, (info, text)) in blocks.iter().enumerate() {
+        match info.as_str() {
+            "yaml" => {
+                let faults = faults("policy.yaml", text);
+                assert!(faults.is_empty(), "{text}\n{faults}");
+                accepted += 1;
+            }
+            "yaml refused" => {
+                let (info, said) = &blocks[index + 1];
+                assert_eq!(
+                    (info.as_str(), said),
+                    ("text", &faults("policy.yaml", text).to_string())
+                );
+                refused += 1;
+            }
+            _ => {}
+        }
+    }
+    assert!(accepted >= 5 && refused >= 2, "{accepted} policies, {refused} refused");
+}
+
+#[test]
+fn the_examples_of_transforms_do_what_they_say() {
+    for spec in transform::TABLE {
+        assert!(!spec.examples.is_empty(), "`{}` has no example", spec.name);
+        for example in spec.examples {
+            let params = example.params.split_terminator('\n').map(|line| format!(", {line}"));
+            let rule = format!("{{fields: x, do: {}{}}}", spec.name, params.collect::<String>());
+            let out = match example.after {
+                "" => "{}".to_owned(),
+                after => format!("{{\"x\":{after}}}"),
+            };
+            let text = format!(
+                "tenant: acme\nversion: 1\nkey: acme\nrules: [{rule}]\ntests:\n  - name: n\n    \
+                 in: '{{\"x\":{}}}'\n    out: '{out}'\n",
+                example.before
+            );
+            let faults = faults(spec.name, &text);
+            assert!(faults.is_empty(), "{text}\n{faults}");
+        }
+    }
+}
+
+#[test]
+fn the_reference_of_transforms_is_fresh() {
+    let mut page =
+        "# Transforms\n\nMade from the table in `src/transform`; the examples are run.\n\
+                    A rule on an object or a list works on every value below it, unless it takes \
+                    them whole.\n"
+            .to_owned();
+    for spec in transform::TABLE {
+        describe(spec, &mut page);
+    }
+    fresh("docs/generated/transforms.md", &page);
+}
+
+fn describe(spec: &Spec, page: &mut String) {
+    let _ = writeln!(page, "\n## `{}`\n\n{}\n\n{}", spec.name, spec.about, spec.doc);
+    let whole = if spec.whole { "taken whole" } else { "every value below is treated" };
+    let key = if spec.needs_key { " Needs the policy's `key`." } else { "" };
+    let _ = writeln!(page, "\nObjects and lists: {whole}.{key}");
+    if !spec.params.is_empty() {
+        page.push_str("\n| parameter | takes | default | is |\n| --- | --- | --- | --- |\n");
+    }
+    for param in spec.params {
+        let (takes, default) = takes(param);
+        let _ = writeln!(page, "| `{}` | {takes} | {default} | {} |", param.name, param.doc);
+    }
+    page.push_str("\n| rule | before | after |\n| --- | --- | --- |\n");
+    for example in spec.examples {
+        let params = match example.params {
+            "" => "–".to_owned(),
+            params => cell(params),
+        };
+        let after = match example.after {
+            "" => "gone".to_owned(),
+            after => cell(after),
+        };
+        let _ = writeln!(page, "| {params} | {} | {after} |", cell(example.before));
+    }
+}
+
+fn takes(param: &Param) -> (String, String) {
+    match param.kind {
+        Kind::Int { min, max, default } => (
+            format!("a whole number, {min} to {max}"),
+            default.map_or("must be given".into(), |default| default.to_string()),
+        ),
+        Kind::Text { bytes_max } => (format!("text, at most {bytes_max} bytes"), "none".into()),
+        Kind::Names => ("a name or a list of names".into(), "none".into()),
+    }
+}
+
+/// Code in a cell of a table.
+fn cell(code: &str) -> String {
+    format!("`{}`", code.replace('|', "\\|").replace('\n', ", "))
+}
+
+#[test]
+fn the_reference_of_codes_is_fresh() {
+    let mut page = "# Codes\n\nWhat limpid says about a file that it refuses. Codes are never \
+                    reused. `C` is about configurations, `K` about keyrings, `P` about policies, \
+                    `Y` about any of these files.\n"
+        .to_owned();
+    for code in codes::ALL.into_iter().flatten() {
+        let _ = writeln!(page, "\n## {}: {}\n\n{}", code.code, code.title, code.explanation);
+        if !code.wrong.is_empty() {
+            let _ = writeln!(page, "\nWrong:\n\n```yaml\n{}```", code.wrong);
+            let _ = writeln!(page, "\nRight:\n\n```yaml\n{}```", code.right);
+        }
+    }
+    fresh("docs/generated/codes.md", &page);
+}
+
+fn fresh(file: &str, page: &str) {
+    let stale = expect::differs(Path::new(file), page);
+    assert!(stale.is_none(), "{}", stale.unwrap_or_default());
+}

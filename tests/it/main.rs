@@ -1,5 +1,7 @@
 //! limpid's integration tests, one binary.
 
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions; their helpers are tests too
+
 mod admin;
 mod broker;
 mod cases;

@@ -8,7 +8,7 @@ use limpid::document::{Faults, Source, codes};
 use limpid::keys::{Keyring, Secret};
 use limpid::policy::{self, Policies};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Compiles a policy against a keyring that knows `acme` and `beta`, then runs its tests.
@@ -91,4 +91,42 @@ fn the_examples_of_policy_codes_are_wrong_and_right() {
         let right = faults(&Source::new("right.yaml", code.right));
         assert!(right.is_empty(), "{}: {right}", code.code);
     }
+}
+
+/// A code that is printed without an entry, or explained and never printed, helps nobody.
+#[test]
+fn the_table_holds_the_codes_that_the_source_uses() {
+    let mut used = BTreeSet::new();
+    for file in sources(Path::new("src")) {
+        if file.starts_with("src/document/codes") || file.ends_with("document/codes.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).expect("a source file");
+        // Only literals count, and those of tests add none that the code lacks.
+        for part in text.split('"').filter(|part| is_code(part)) {
+            used.insert(part.to_owned());
+        }
+    }
+    let explained: BTreeSet<String> =
+        codes::ALL.into_iter().flatten().map(|code| code.code.to_owned()).collect();
+    assert_eq!(used, explained);
+}
+
+fn is_code(word: &str) -> bool {
+    word.len() == 4
+        && word.starts_with(['C', 'K', 'P', 'Y'])
+        && word[1..].bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn sources(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files.extend(sources(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
 }
