@@ -14,16 +14,11 @@ use std::time::Duration;
 
 use super::settings;
 
-/// A client instance. Dropped, it goes without ceremony: no leaving of the group, no flush.
+/// A client instance, used on the thread that made it. Dropped, it goes without ceremony: no leaving
+/// of the group, no flush.
 pub(super) struct Client {
     handle: NonNull<rd::rd_kafka_t>,
 }
-
-// SAFETY: librdkafka's client is thread-safe by its documentation; the callbacks that run on our
-// threads only (rebalance, delivery, commit) reach state that the owner keeps on one thread.
-unsafe impl Send for Client {}
-// SAFETY: as above; all functions that take a client may be called from several threads.
-unsafe impl Sync for Client {}
 
 /// What a client calls back. Each may be left out.
 #[derive(Default)]
