@@ -22,7 +22,7 @@
 //! The rejected alternative: memory-mapped files and a thread pool over ranges. Faster on one huge
 //! file, useless on pipes and compressed input, and the page cache then is the memory bound.
 //!
-//! Invariant: nothing but the bytes of [`crate::engine::Clean`] values and newlines is ever written.
+//! Invariant: nothing but the bytes of [`crate::engine::Clean`] values and newlines is written.
 
 use crate::engine::{Batch, Engine, Limits, Outcome, Route, TenantSource};
 use crate::error::{Error, Reason, Result};

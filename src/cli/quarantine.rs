@@ -63,7 +63,7 @@ struct Open {
     /// The private key's file, as `limpid keys quarantine FILE` made it
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// Only the record at this partition of the quarantine topic; `list` shows it as PARTITION/OFFSET
+    /// Only the record at this partition of the quarantine topic; `list` shows PARTITION/OFFSET
     #[arg(long, requires = "offset")]
     partition: Option<i32>,
     /// … and at this offset

@@ -30,11 +30,13 @@ pub struct Args {
 
 /// Runs it.
 pub fn main(args: Args) -> Result<ExitCode> {
-    log_init(args.log, LevelFilter::INFO)?;
+    let Args { config, check, log } = args;
+    log_init(log, LevelFilter::INFO)?;
     run::hush_panics();
-    let config = config::load(&args.config)?;
+    let config = config::load(&config)?;
     let policies = Arc::new(load_policies(&config)?);
-    if args.check {
+    config.check_default_policies(&policies)?;
+    if check {
         run::check(&config)?;
         anstream::eprintln!("limpid: configuration, policies and topics fit");
         return Ok(ExitCode::SUCCESS);

@@ -2,7 +2,8 @@
 //!
 //! The demo, the benchmarks, the fuzz seeds and the end-to-end tests all draw from here, so the
 //! generator is pure: a seed decides every byte, there is no I/O and no clock. Events have the
-//! habits of real producers on purpose: web events are compact, access events are spaced and
+//! habits of real producers on purpose: web events are compact, one in ten escapes its slashes (as
+//! PHP's json_encode does), one in four holds text that isn't ASCII; access events are spaced and
 //! escape what isn't ASCII (as Python's json does), audit events nest like those of Kubernetes.
 //!
 //! Nobody real is in them: names come from short lists, addresses from the ranges kept for
@@ -242,7 +243,8 @@ impl Person {
 }
 
 fn web(dice: &mut Dice, person: &Person, at_ms: i64, out: &mut Vec<u8>) {
-    let mut json = Json::compact(out);
+    let escapes = dice.below(10) == 0;
+    let mut json = if escapes { Json::slashed(out) } else { Json::compact(out) };
     json.text("type", dice.pick(&["page_view", "click", "add_to_cart", "search", "checkout"]));
     json.text("id", &dice.hex(16));
     json.text("ts", &time(at_ms));
@@ -262,6 +264,9 @@ fn web(dice: &mut Dice, person: &Person, at_ms: i64, out: &mut Vec<u8>) {
     json.text("url", &shop_url(dice, person));
     json.text("referrer", &referrer(dice));
     json.text("ua", person.browser);
+    if escapes {
+        json.text("title", &format!("Results for \"{}\"", dice.pick(SHELVES)));
+    }
     json.object("geo", |json| {
         json.text("country", person.city.country);
         json.text("city", person.city.name);
@@ -550,18 +555,19 @@ const fn city(
 }
 
 const CITIES: &[City] = &[
-    city("Köln", "DE", "EUR", 509_375, 69_603),
+    city("Bonn", "DE", "EUR", 507_374, 70_982),
     city("Wien", "AT", "EUR", 482_082, 163_738),
-    city("São Paulo", "BR", "BRL", -235_505, -466_333),
+    city("Recife", "BR", "BRL", -80_476, -348_770),
     city("Reykjavík", "IS", "ISK", 641_466, -219_426),
     city("Leeds", "GB", "GBP", 538_008, -15_491),
     city("Nairobi", "KE", "KES", -12_921, 368_219),
+    city("Bergen", "NO", "NOK", 603_913, 53_221),
     city("Osaka", "JP", "JPY", 346_937, 1_355_023),
 ];
 
 const FIRST_NAMES: &[&str] = &[
-    "Amina", "Björn", "Chiara", "Deniz", "Emre", "Fatima", "Grace", "Hana", "Ingrid", "João",
-    "Keiko", "Lars", "Maeve", "Noah", "Olga", "Priya", "Quentin", "Rosa", "Søren", "Tariq", "Uma",
+    "Amina", "Björn", "Chiara", "Deniz", "Emre", "Fatima", "Grace", "Hana", "Ingrid", "Jamal",
+    "Keiko", "Lars", "Maeve", "Noah", "Olga", "Priya", "Quentin", "Rosa", "Soraya", "Tariq", "Uma",
     "Viktor", "Wanjiku", "Ximena", "Yusuf", "Zoë",
 ];
 const LAST_NAMES: &[&str] = &[
@@ -571,7 +577,7 @@ const LAST_NAMES: &[&str] = &[
     "Dubois",
     "Eriksson",
     "Fischer",
-    "García",
+    "Gupta",
     "Hughes",
     "Ivanova",
     "Jensen",
@@ -587,7 +593,7 @@ const LAST_NAMES: &[&str] = &[
     "Tanaka",
     "Usman",
     "Varga",
-    "Weiß",
+    "Wagner",
     "Yılmaz",
     "Zhang",
 ];
@@ -655,6 +661,22 @@ mod tests {
         }
         let (v6, _) = share(&|event| event.value.windows(9).any(|bytes| bytes == b"2001:db8:"));
         assert!((3_000..5_000).contains(&v6), "{v6}");
+    }
+
+    #[test]
+    fn web_events_have_the_spellings_that_were_promised() {
+        let mut events = Events::new(4);
+        let (mut escaped, mut wide) = (0, 0);
+        for _ in 0..10_000 {
+            let mut value = Vec::new();
+            events.web(&mut value);
+            let has_escapes = value.contains(&b'\\');
+            assert_eq!(has_escapes, value.windows(2).any(|pair| pair == br"\/"));
+            escaped += usize::from(has_escapes);
+            wide += usize::from(!value.is_ascii());
+        }
+        assert!((900..1_100).contains(&escaped), "{escaped}");
+        assert!((2_000..3_000).contains(&wide), "{wide}");
     }
 
     #[test]

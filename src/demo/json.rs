@@ -9,6 +9,7 @@ pub(super) struct Json<'a> {
     out: &'a mut Vec<u8>,
     spaced: bool,
     ascii: bool,
+    slashed: bool,
     first: bool,
 }
 
@@ -16,7 +17,12 @@ impl<'a> Json<'a> {
     /// `{"a":1}`
     pub(super) fn compact(out: &'a mut Vec<u8>) -> Self {
         out.push(b'{');
-        Self { out, spaced: false, ascii: false, first: true }
+        Self { out, spaced: false, ascii: false, slashed: false, first: true }
+    }
+
+    /// `{"a":"\/b"}`
+    pub(super) fn slashed(out: &'a mut Vec<u8>) -> Self {
+        Self { slashed: true, ..Self::compact(out) }
     }
 
     /// `{"a": 1, "b": "\u00e4"}`
@@ -93,6 +99,7 @@ impl<'a> Json<'a> {
 
     fn character(&mut self, character: char) {
         match character {
+            '/' if self.slashed => self.out.extend_from_slice(br"\/"),
             '"' | '\\' => self.out.extend_from_slice(&[b'\\', character as u8]),
             ' '..='~' => self.out.push(character as u8),
             _ if self.ascii || character < ' ' => {
@@ -127,11 +134,16 @@ mod tests {
     }
 
     #[test]
-    fn in_two_manners() {
+    fn in_three_manners() {
         let compact = r#"{"name":"Zoë \"😀\"\u000a","empty":{},"list":["a",{"n":1}]}"#;
         assert_eq!(written(Json::compact(&mut Vec::new())), compact);
         let spaced =
             r#"{"name": "Zo\u00eb \"\ud83d\ude00\"\u000a", "empty": {}, "list": ["a", {"n": 1}]}"#;
         assert_eq!(written(Json::spaced_ascii(&mut Vec::new())), spaced);
+        let mut out = Vec::new();
+        let mut slashed = Json::slashed(&mut out);
+        slashed.text("url", "/a/ä");
+        slashed.end();
+        assert_eq!(out, r#"{"url":"\/a\/ä"}"#.as_bytes());
     }
 }

@@ -15,7 +15,7 @@ use rdkafka::bindings as rd;
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// How long the group coordinator may take to tell committed offsets after an assignment, and a
@@ -23,7 +23,7 @@ use std::time::Duration;
 const ASK: Duration = Duration::from_secs(5);
 
 pub(super) struct Consumer {
-    client: Arc<Client>,
+    client: Rc<Client>,
     queue: Queue,
     commits: Queue,
     group: Notes<Group>,
@@ -80,7 +80,7 @@ impl Consumer {
             )
         };
         let consumer = Self {
-            client: Arc::new(client),
+            client: Rc::new(client),
             queue,
             commits,
             group,

@@ -10,6 +10,7 @@ use crate::record::{Header, Headers, Raw, Record};
 use rdkafka::bindings as rd;
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
+use std::rc::Rc;
 use std::slice;
 use std::sync::Arc;
 
@@ -21,13 +22,8 @@ pub struct Fetched {
     spans: Vec<Span>,
     bytes: usize,
     /// Messages must be gone before their client.
-    _client: Arc<Client>,
+    _client: Rc<Client>,
 }
-
-// SAFETY: messages may be read and destroyed on any thread; one thread at a time holds them, and
-// decoding headers (which writes) happens behind a shared reference on that thread only, as the
-// type is not Sync.
-unsafe impl Send for Fetched {}
 
 struct Message {
     native: ptr::NonNull<rd::rd_kafka_message_t>,
@@ -63,7 +59,7 @@ impl Fetched {
     /// The messages were returned by `client`'s consumer, without error, and are owned by nobody
     /// else.
     pub(super) unsafe fn new(
-        client: Arc<Client>,
+        client: Rc<Client>,
         natives: &[*mut rd::rd_kafka_message_t],
         names: &mut Names,
     ) -> Self {

@@ -68,14 +68,14 @@ impl Member {
     /// # Errors
     /// The settings do not make a client.
     pub fn join(config: &Config, membership: Membership) -> Result<Self> {
-        // A quarter waits fetched, the rest is between fetch and delivery: records as they came
-        // and clean copies, which the lane bounds; the producer's own bound is the outer wall.
+        // An eighth waits fetched (a fetch response comes whole, so it may be twice that); the lane
+        // bounds what is between fetch and delivery; the producer's own bound is the outer wall.
         let share = membership.buffer_bytes;
         let bounds = topics::bounds(&membership.message_bytes);
         let producer = settings::producer(config, share, bounds);
         Ok(Self {
             producer: Producer::new(&producer, &config.quarantine.topic)?,
-            consumer: Consumer::new(&settings::consumer(config, share / 4), &membership.topics)?,
+            consumer: Consumer::new(&settings::consumer(config, share / 8), &membership.topics)?,
             scout: topics::Scout::new(config)?,
             membership,
             notices: VecDeque::new(),

@@ -467,3 +467,160 @@ impl Lane {
             && self.flight.back().is_none_or(|batch| batch.stage != Stage::Processing)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds {
+        bytes: 100,
+        batches: 3,
+        commit_every: 10,
+        yield_within: 50,
+        stalled_after: 20,
+        drain_within: 100,
+    };
+
+    fn partition(number: i32) -> Partition {
+        Partition { topic: TopicId(0), number }
+    }
+
+    fn fetched(number: i32, first: i64, next: i64) -> Event {
+        Event::Fetched {
+            spans: vec![Span { partition: partition(number), first, next }],
+            bytes: 40,
+        }
+    }
+
+    /// A lane that holds partitions 0 and 1, and time at which it started.
+    fn lane() -> Lane {
+        let mut lane = Lane::new(BOUNDS);
+        let given = vec![partition(0), partition(1)];
+        assert_eq!(step(&mut lane, Event::Assigned(given.clone())), [Action::Accept(given)]);
+        lane
+    }
+
+    fn step(lane: &mut Lane, event: Event) -> Vec<Action> {
+        let mut actions = Vec::new();
+        lane.step(event, &mut actions);
+        actions
+    }
+
+    /// One batch of ten records of partition `number`, sent.
+    fn send(lane: &mut Lane, id: u64, number: i32, first: i64) {
+        assert_eq!(step(lane, fetched(number, first, first + 10)), [Action::Process(BatchId(id))]);
+        assert_eq!(step(lane, Event::Sent(BatchId(id))), []);
+    }
+
+    #[test]
+    fn only_the_delivered_prefix_is_committed() {
+        let mut lane = lane();
+        send(&mut lane, 0, 0, 0);
+        send(&mut lane, 1, 0, 10);
+        assert_eq!(step(&mut lane, Event::Tick(10)), [Action::Fetch]);
+        assert_eq!(step(&mut lane, Event::Delivered(BatchId(1))), []);
+        let actions = step(&mut lane, Event::Delivered(BatchId(0)));
+        let (release, commit) = actions.split_at(2);
+        assert_eq!(release, [Action::Release(BatchId(0)), Action::Release(BatchId(1))]);
+        assert_eq!(commit, [Action::Commit(vec![(partition(0), 20)])]);
+    }
+
+    #[test]
+    fn without_room_it_pauses_and_goes_on_attending_to_the_group() {
+        let mut lane = lane();
+        for id in 0..3 {
+            send(&mut lane, id, 0, id as i64 * 10);
+        }
+        assert_eq!(step(&mut lane, Event::Tick(19)), []);
+        assert_eq!(step(&mut lane, Event::Tick(20)), [Action::Pause, Action::Fetch]);
+        assert_eq!(step(&mut lane, Event::Tick(25)), [Action::Fetch]);
+        let given = vec![partition(2)];
+        let actions = step(&mut lane, Event::Assigned(given.clone()));
+        assert_eq!(actions, [Action::Accept(given), Action::Pause]);
+        step(&mut lane, Event::Delivered(BatchId(0)));
+        assert_eq!(step(&mut lane, Event::Tick(26)), [Action::Resume, Action::Fetch]);
+    }
+
+    #[test]
+    fn revoked_partitions_are_yielded_after_their_commit() {
+        let mut lane = lane();
+        send(&mut lane, 0, 0, 0);
+        let gone = vec![partition(0)];
+        let revoked = Event::Revoked { partitions: gone.clone(), lost: false };
+        assert_eq!(step(&mut lane, revoked), []);
+        assert_eq!(step(&mut lane, Event::Tick(5)), [], "nothing is fetched meanwhile");
+        let actions = step(&mut lane, Event::Delivered(BatchId(0)));
+        assert_eq!(actions[1], Action::Commit(vec![(partition(0), 10)]));
+        let actions = step(&mut lane, Event::Committed { stored: true });
+        assert_eq!(actions, [Action::Yield(gone)]);
+    }
+
+    #[test]
+    fn revoked_partitions_are_not_kept_for_ever() {
+        let mut lane = lane();
+        send(&mut lane, 0, 0, 0);
+        let gone = vec![partition(0)];
+        step(&mut lane, Event::Revoked { partitions: gone.clone(), lost: false });
+        assert_eq!(step(&mut lane, Event::Tick(50)), [Action::Yield(gone), Action::Fetch]);
+        let actions = step(&mut lane, Event::Delivered(BatchId(0)));
+        assert_eq!(actions, [Action::Release(BatchId(0))], "not committed for the next owner");
+    }
+
+    #[test]
+    fn lost_partitions_are_never_committed() {
+        let mut lane = lane();
+        send(&mut lane, 0, 0, 0);
+        let gone = vec![partition(0)];
+        let lost = Event::Revoked { partitions: gone.clone(), lost: true };
+        assert_eq!(step(&mut lane, lost), [Action::Yield(gone)]);
+        step(&mut lane, Event::Tick(30));
+        let actions = step(&mut lane, Event::Delivered(BatchId(0)));
+        assert_eq!(actions, [Action::Release(BatchId(0))]);
+    }
+
+    #[test]
+    fn after_a_failure_it_goes_back_to_the_delivered_prefix() {
+        let mut lane = lane();
+        send(&mut lane, 0, 0, 0);
+        send(&mut lane, 1, 1, 70);
+        send(&mut lane, 2, 0, 10);
+        step(&mut lane, Event::Delivered(BatchId(0)));
+        assert_eq!(step(&mut lane, Event::Failed(BatchId(1), Fate::Retry)), []);
+        assert_eq!(step(&mut lane, Event::Tick(1)), [], "nothing is fetched meanwhile");
+        let actions = step(&mut lane, Event::Delivered(BatchId(2)));
+        let back = vec![(partition(0), 10), (partition(1), 70)];
+        assert_eq!(actions.last(), Some(&Action::Rewind(back)));
+        step(&mut lane, Event::Rewound);
+        assert_eq!(step(&mut lane, Event::Tick(2)), [Action::Fetch]);
+    }
+
+    #[test]
+    fn what_will_not_pass_ends_it_without_a_commit() {
+        let mut lane = lane();
+        send(&mut lane, 0, 0, 0);
+        assert_eq!(step(&mut lane, Event::Failed(BatchId(0), Fate::Fatal)), [Action::Abort]);
+        assert_eq!(step(&mut lane, Event::Tick(1_000)), []);
+    }
+
+    #[test]
+    fn a_shutdown_delivers_commits_and_leaves() {
+        let mut lane = lane();
+        send(&mut lane, 0, 0, 0);
+        assert_eq!(step(&mut lane, Event::Shutdown), []);
+        let actions = step(&mut lane, Event::Delivered(BatchId(0)));
+        assert_eq!(actions[1], Action::Commit(vec![(partition(0), 10)]));
+        assert_eq!(step(&mut lane, Event::Committed { stored: false }), []);
+        let again = step(&mut lane, Event::Tick(10));
+        assert_eq!(again, [Action::Commit(vec![(partition(0), 10)])]);
+        assert_eq!(step(&mut lane, Event::Committed { stored: true }), [Action::Leave]);
+        assert!(lane.left());
+    }
+
+    #[test]
+    fn a_shutdown_does_not_wait_for_ever() {
+        let mut lane = lane();
+        send(&mut lane, 0, 0, 0);
+        step(&mut lane, Event::Shutdown);
+        assert_eq!(step(&mut lane, Event::Tick(100)), [Action::Leave]);
+    }
+}

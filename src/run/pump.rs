@@ -27,6 +27,9 @@ const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// How often lag is published.
 const LAG_EVERY_MS: u64 = 1_000;
 
+/// Emptied batches that are kept for reuse.
+const SPARE_MAX: usize = 32;
+
 /// What a lane's loop works with.
 pub struct Tools<'a> {
     /// The routes.
@@ -382,8 +385,10 @@ impl<'a, B: Broker> Pump<'a, B> {
     fn release(&mut self, id: BatchId) {
         let Some(Parcel { fetched, mut batch, .. }) = self.broker.unload(id) else { return };
         self.publish_delays(&fetched);
-        batch.clear();
-        self.spare.push(batch);
+        if self.spare.len() < SPARE_MAX {
+            batch.clear();
+            self.spare.push(batch);
+        }
         self.tools.health.progress(self.tools.lane);
     }
 

@@ -4,7 +4,7 @@
 use super::Stop;
 use super::routes::Routes;
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::{Error, Fate, Result};
 use crate::kafka::topics::{Listing, Scout};
 use crate::kafka::{Membership, same_partitions};
 use std::collections::BTreeSet;
@@ -16,8 +16,8 @@ const LOOK: Duration = Duration::from_secs(10);
 /// How long the topics' settings may take: they can be done without, and a broker that doesn't know
 /// the question (the simulated one) never answers.
 const ASK: Duration = Duration::from_secs(2);
-/// How long a stop may go unseen.
-const GLANCE: Duration = Duration::from_millis(500);
+/// The first look, while a broker may be starting too; the next ones take longer, up to [`LOOK`].
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// Looks at the cluster once and checks the topics.
 ///
@@ -46,17 +46,14 @@ pub(super) fn look(config: &Config, stop: &Stop) -> Result<Option<Membership>> {
 
 /// A broker that does not answer is waited for: it may be starting too.
 fn list(scout: &Scout, stop: &Stop) -> Result<Option<Listing>> {
-    let mut told = false;
+    let mut patience = GLANCE;
     while !stop.asked() {
-        match scout.list(GLANCE) {
+        match scout.list(patience) {
             Ok(listing) => return Ok(Some(listing)),
-            Err(error) if error.fate() != crate::error::Fate::Retry => return Err(error),
-            Err(error) if !told => {
-                tracing::warn!("waiting: {error}");
-                told = true;
-            }
-            Err(_) => {}
+            Err(error) if error.fate() != Fate::Retry => return Err(error),
+            Err(error) => tracing::warn!("waiting: {error}"),
         }
+        patience = (patience * 2).min(LOOK);
     }
     Ok(None)
 }

@@ -1,4 +1,5 @@
-//! Whether limpid is at work: starting → ready → draining, or broken, and each lane's last progress.
+//! Whether limpid is at work: starting → ready → draining, or broken, and each lane's last
+//! progress.
 //!
 //! Lanes write, the admin server reads. A lane that waits for a broker is not broken: it will go on
 //! by itself, and a restart would only make it rejoin. So only a fatal error breaks it.

@@ -143,13 +143,20 @@ const DIGITS_MAX: usize = WRITTEN_MAX + DECIMALS_MAX + 1;
 const ROUNDED_MAX: usize = DIGITS_MAX + DECIMALS_MAX + 4;
 
 /// A rounded number's spelling: digits, sign, point, and zeros behind it.
-pub(super) struct Rounded {
-    bytes: [u8; ROUNDED_MAX],
+struct Rounded<const MAX: usize> {
+    bytes: [u8; MAX],
     length: usize,
 }
 
-impl Rounded {
-    pub(super) fn as_bytes(&self) -> &[u8] {
+/// A [`short`] number's spelling: 19 digits, sign, point.
+const SHORT_MAX: usize = 24;
+
+impl<const MAX: usize> Rounded<MAX> {
+    const fn new() -> Self {
+        Self { bytes: [0; MAX], length: 0 }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
 
@@ -159,14 +166,17 @@ impl Rounded {
     }
 }
 
-/// Rounds to `decimals` (at most [`DECIMALS_MAX`]), to the nearest, ties away from zero. `None`:
+/// Gives `write` the number, rounded to `decimals` (at most [`DECIMALS_MAX`]), to the nearest, ties away from zero. `None`:
 /// the spelling has no more of them and no exponent, or the number is an integer too long to be
 /// written out.
-pub(super) fn round(number: &str, decimals: usize) -> Option<Rounded> {
+pub(super) fn round<T>(number: &str, decimals: usize, write: impl FnOnce(&[u8]) -> T) -> Option<T> {
     match short(number) {
         Some((_, _, places)) if places <= decimals => None,
-        Some((negative, scaled, places)) => Some(round_short(negative, scaled, places, decimals)),
-        None => round_any(number, decimals),
+        Some((negative, scaled, places)) => {
+            let rounded = round_short(negative, scaled, places, decimals);
+            Some(write(rounded.as_bytes()))
+        }
+        None => round_any(number, decimals).map(|rounded| write(rounded.as_bytes())),
     }
 }
 
@@ -195,7 +205,7 @@ fn short(number: &str) -> Option<(bool, u64, usize)> {
 
 /// [`round`] by integer arithmetic: 5 times as fast as digit by digit, and what coordinates and
 /// amounts take.
-fn round_short(negative: bool, scaled: u64, places: usize, decimals: usize) -> Rounded {
+fn round_short(negative: bool, scaled: u64, places: usize, decimals: usize) -> Rounded<SHORT_MAX> {
     const POWERS: [u64; 20] = {
         let mut powers = [1; 20];
         let mut index = 1;
@@ -207,7 +217,7 @@ fn round_short(negative: bool, scaled: u64, places: usize, decimals: usize) -> R
     };
     let unit = POWERS[places - decimals];
     let mut rounded = (scaled + unit / 2) / unit;
-    let mut out = Rounded { bytes: [0; ROUNDED_MAX], length: 0 };
+    let mut out = Rounded::new();
     if negative && rounded > 0 {
         out.push(b'-');
     }
@@ -228,7 +238,7 @@ fn round_short(negative: bool, scaled: u64, places: usize, decimals: usize) -> R
 }
 
 /// [`round`] for numbers of any length.
-fn round_any(number: &str, decimals: usize) -> Option<Rounded> {
+fn round_any(number: &str, decimals: usize) -> Option<Rounded<ROUNDED_MAX>> {
     let value = Decimal::read(number);
     let has_exponent = number.contains(['e', 'E']);
     let written_max = i64::try_from(WRITTEN_MAX).unwrap_or(0);
@@ -237,7 +247,7 @@ fn round_any(number: &str, decimals: usize) -> Option<Rounded> {
     }
     let mut digits = [b'0'; DIGITS_MAX];
     let (point, digits) = rounded_digits(&value, decimals, &mut digits);
-    let mut out = Rounded { bytes: [0; ROUNDED_MAX], length: 0 };
+    let mut out = Rounded::new();
     if value.negative && digits.iter().any(|digit| *digit != b'0') {
         out.push(b'-');
     }
@@ -334,14 +344,14 @@ mod tests {
             ("5e-3", 2, "0.01"),
             ("4e-3", 2, "0.00"),
         ] {
-            let rounded = round(number, decimals).unwrap();
-            assert_eq!(std::str::from_utf8(rounded.as_bytes()).unwrap(), want, "{number}");
+            let rounded = round(number, decimals, |bytes| bytes.to_vec()).unwrap();
+            assert_eq!(String::from_utf8(rounded).unwrap(), want, "{number}");
         }
         for (number, decimals) in [("52.5", 1), ("52", 0), ("1e401", 0), ("1e99999999999", 15)] {
-            assert!(round(number, decimals).is_none(), "{number}");
+            assert!(round(number, decimals, |_| ()).is_none(), "{number}");
         }
         let long = format!("{}.{}", "9".repeat(400), "9".repeat(500));
-        assert_eq!(round(&long, 15).unwrap().as_bytes().len(), 401 + 1 + 15);
+        assert_eq!(round(&long, 15, <[u8]>::len).unwrap(), 401 + 1 + 15);
     }
 
     proptest! {
@@ -351,7 +361,7 @@ mod tests {
             sign in "-?",
         ) {
             let number = format!("{sign}{whole}.{fraction}");
-            let quick = round(&number, decimals).map(|rounded| rounded.as_bytes().to_vec());
+            let quick = round(&number, decimals, |bytes| bytes.to_vec());
             let slow = round_any(&number, decimals).map(|rounded| rounded.as_bytes().to_vec());
             prop_assert!(short(&number).is_some());
             prop_assert_eq!(quick, slow);

@@ -40,14 +40,15 @@ impl Round {
             Scalar::Null => return Outcome::Unchanged,
             Scalar::Text(_) | Scalar::Bool(_) => return Outcome::Mismatch,
         };
-        let Some(rounded) = decimal::round(text, self.digits) else { return Outcome::Unchanged };
-        if quoted {
-            out.open();
-            out.push_plain(rounded.as_bytes());
-            out.close();
-        } else {
-            out.number(rounded.as_bytes());
-        }
-        Outcome::Replaced
+        let rounded = decimal::round(text, self.digits, |rounded| {
+            if quoted {
+                out.open();
+                out.push_plain(rounded);
+                out.close();
+            } else {
+                out.number(rounded);
+            }
+        });
+        rounded.map_or(Outcome::Unchanged, |()| Outcome::Replaced)
     }
 }

@@ -47,18 +47,16 @@ impl StripQuery {
             Scalar::Null => return Outcome::Unchanged,
             Scalar::Number(_) | Scalar::Bool(_) => return Outcome::Mismatch,
         };
-        let path_end = memchr::memchr2(b'?', b'#', text.as_bytes()).unwrap_or(text.len());
-        let (before, after) = text.split_at(path_end);
-        let Some(user_info) = user_info(before) else { return Outcome::Mismatch };
-        if after.is_empty() && user_info.is_empty() {
+        let parts = Parts::of(text);
+        let Some(user_info) = user_info(parts.path) else { return Outcome::Mismatch };
+        if parts.path.len() == text.len() && user_info.is_empty() {
             return Outcome::Unchanged;
         }
         out.open();
-        out.push_piece(&before[..user_info.start]);
-        out.push_piece(&before[user_info.end..]);
-        if let Some(query) = after.strip_prefix('?') {
-            let end = memchr::memchr(b'#', query.as_bytes()).unwrap_or(query.len());
-            self.query(&query[..end], out);
+        out.push_piece(&parts.path[..user_info.start]);
+        out.push_piece(&parts.path[user_info.end..]);
+        if !self.keep.is_empty() {
+            self.query(parts.query, out);
         }
         out.close();
         Outcome::Replaced
@@ -66,25 +64,46 @@ impl StripQuery {
 
     /// Writes the parameters that stay.
     fn query(&self, query: &str, out: &mut Out<'_>) {
-        if self.keep.is_empty() {
-            return;
-        }
         let mut separator: &[u8] = b"?";
-        let mut start = 0;
-        loop {
-            let rest = &query.as_bytes()[start..];
-            let end = start + memchr::memchr2(b'&', b';', rest).unwrap_or(rest.len());
-            let parameter = &query[start..end];
+        for parameter in Parameters(Some(query)) {
             if self.keep.iter().any(|kept| is_named(parameter, kept)) {
                 out.push_plain(separator);
                 out.push_piece(parameter);
                 separator = b"&";
             }
-            if end == query.len() {
-                return;
-            }
-            start = end + 1;
         }
+    }
+}
+
+/// A URL without its fragment.
+struct Parts<'a> {
+    /// What stands before the first `?` or `#`.
+    path: &'a str,
+    /// What stands behind the `?`, if that is the first of the two.
+    query: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn of(url: &'a str) -> Self {
+        let end = memchr::memchr2(b'?', b'#', url.as_bytes()).unwrap_or(url.len());
+        let (path, rest) = url.split_at(end);
+        let query = rest.strip_prefix('?').unwrap_or_default();
+        let query_end = memchr::memchr(b'#', query.as_bytes()).unwrap_or(query.len());
+        Self { path, query: &query[..query_end] }
+    }
+}
+
+/// The parameters of a query, both separators honoured.
+struct Parameters<'a>(Option<&'a str>);
+
+impl<'a> Iterator for Parameters<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let rest = self.0?;
+        let end = memchr::memchr2(b'&', b';', rest.as_bytes());
+        self.0 = end.map(|end| &rest[end + 1..]);
+        Some(&rest[..end.unwrap_or(rest.len())])
     }
 }
 
@@ -102,8 +121,8 @@ fn user_info(url: &str) -> Option<std::ops::Range<usize>> {
     if url.as_bytes().iter().fold(false, unreadable) {
         return None;
     }
-    let usual = ["https://", "http://", "/"].iter().any(|start| url.starts_with(start));
-    if usual && memchr::memchr(b'@', url.as_bytes()).is_none() {
+    let no_at = !url.as_bytes().iter().fold(false, |at, byte| at | (*byte == b'@'));
+    if no_at && ["https://", "http://", "/"].iter().any(|start| url.starts_with(start)) {
         return Some(0..0);
     }
     let start = match authority(url)? {

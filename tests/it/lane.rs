@@ -22,7 +22,7 @@ const LARGEST: usize = 40;
 
 /// Schedules a run: few where every change waits for them, many where `LIMPID_SCHEDULES` says so.
 fn schedules() -> u64 {
-    std::env::var("LIMPID_SCHEDULES").ok().and_then(|text| text.parse().ok()).unwrap_or(3_000)
+    std::env::var("LIMPID_SCHEDULES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_500)
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::{Action, Bounds, Expected, Flaw, Policy};
 use limpid::engine::{Batch, Engine, Limits, Outcome, Route, TenantSource};
 use limpid::error::Reason;
 use limpid::format::paths::{Paths, RuleId, RulePath};
-use limpid::keys::{Epoch, Pseudonyms, Secret};
+use limpid::keys::{Epoch, PseudonymKey, Pseudonyms, Secret};
 use limpid::policy::{HeaderName, Plan, Policies, Rule};
 use limpid::record::{NO_HEADERS, Raw, Record};
 use limpid::transform::{self, Arg, Kind, Param, Transform};
@@ -86,6 +86,13 @@ fn argument(param: &Param, given: &[(&str, Arg)]) -> Arg {
         (None, Kind::Int { default: Some(default), .. }) => Arg::Int(default),
         _ => panic!("the twin does not know the parameter {}", param.name),
     }
+}
+
+/// limpid's own pseudonym key of made policies at [`TIMESTAMP_MS`].
+pub fn pseudonym_key() -> PseudonymKey {
+    let epoch = Epoch::every_ms(EPOCH_MS);
+    let number = epoch.number(Some(TIMESTAMP_MS)).expect("a time");
+    Pseudonyms::new(Arc::new(Secret::new(SECRET)), TENANT, epoch).key(number)
 }
 
 /// The pseudonym key of made policies at [`TIMESTAMP_MS`], derived here once more.
