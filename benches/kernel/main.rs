@@ -7,6 +7,7 @@
 //! cargo bench --bench kernel -- --write-corpus DIR # NDJSON for benches/peers
 //! cargo bench --bench kernel -- --over FILE --policy web [--rounds N] [--out FILE]
 //! cargo bench --bench kernel -- --agree OURS --with THEIRS --but user.id
+//! cargo bench --bench kernel -- --summary FIGURES
 //! ```
 //! A harness of its own, as a shared machine changes its speed by a third from minute to minute:
 //! every round runs every contender once, ratios are taken within a round, and the middle one is
@@ -19,6 +20,7 @@ mod corpus;
 mod dom;
 mod report;
 mod rules;
+mod summary;
 mod tape;
 
 use contender::{Contender, Limpid, Memcpy};
@@ -43,16 +45,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if let Some(folder) = &options.write_corpus {
-        write_corpora(folder, &options);
-        return ExitCode::SUCCESS;
-    }
-    if let Some(ours) = &options.agree {
-        agree::check(ours, &options.with, &options.but);
-        return ExitCode::SUCCESS;
-    }
-    if let Some(file) = &options.over {
-        over(file, &options);
+    if other_task(&options) {
         return ExitCode::SUCCESS;
     }
     let mut report = Report::new(options.quick);
@@ -68,6 +61,22 @@ fn main() -> ExitCode {
     if options.quick && !met { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
+/// What benches/peers/run.sh asks for, one thing at a time; false if nothing.
+fn other_task(options: &Options) -> bool {
+    if let Some(folder) = &options.write_corpus {
+        write_corpora(folder, options);
+    } else if let Some(ours) = &options.agree {
+        agree::check(ours, &options.with, &options.but);
+    } else if let Some(figures) = &options.summary {
+        summary::print(figures);
+    } else if let Some(file) = &options.over {
+        over(file, options);
+    } else {
+        return false;
+    }
+    true
+}
+
 struct Options {
     quick: bool,
     rounds: usize,
@@ -80,6 +89,7 @@ struct Options {
     agree: Option<String>,
     with: String,
     but: String,
+    summary: Option<String>,
     policy: String,
     out: Option<String>,
 }
@@ -98,6 +108,7 @@ impl Options {
             agree: None,
             with: String::new(),
             but: String::new(),
+            summary: None,
             policy: "web".into(),
             out: None,
         };
@@ -118,6 +129,7 @@ impl Options {
                 "--agree" => options.agree = Some(value()?),
                 "--with" => options.with = value()?,
                 "--but" => options.but = value()?,
+                "--summary" => options.summary = Some(value()?),
                 "--policy" => options.policy = value()?,
                 "--out" => options.out = Some(value()?),
                 _ => return Err(format!("unknown option {arg}")),

@@ -155,7 +155,8 @@ fn sorted(values: &[f64]) -> Vec<f64> {
     values
 }
 
-fn median(values: &[f64]) -> f64 {
+/// The middle one.
+pub fn median(values: &[f64]) -> f64 {
     let values = sorted(values);
     let middle = values.len() / 2;
     if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
