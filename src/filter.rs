@@ -133,6 +133,7 @@ where
     for results in machine.results.iter().cycle() {
         let mut block = match results.recv().map_err(|_| worker_lost())? {
             Turn::Block(block) => block,
+            Turn::Skipped => continue,
             Turn::Failed(error) => return Err(error),
             Turn::End => break,
         };
@@ -179,6 +180,7 @@ impl Block {
 /// What a worker is given, or gives, in its turn.
 enum Turn {
     Block(Block),
+    Skipped,
     Failed(Error),
     End,
 }
@@ -422,9 +424,13 @@ impl Reader {
         self.work[worker].send(turn).map_err(|_| Stop::Unwanted)
     }
 
-    /// Sends a giant when no other block is on its way, and waits until it is back.
+    /// Sends a giant when no other block is on its way, and waits until it is back. Always to the
+    /// first worker: what a thread has once held, the allocator keeps for it.
     fn send_alone(&mut self, block: Block) -> Going<()> {
         self.await_spare(self.blocks - 1)?;
+        while !self.turn.is_multiple_of(self.work.len()) {
+            self.give(Turn::Skipped)?;
+        }
         self.give(Turn::Block(block))?;
         self.await_spare(self.blocks)
     }

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use super::settings;
 
-/// A client instance, used on the thread that made it. Dropped, it goes without ceremony: no leaving
-/// of the group, no flush.
+/// A client instance, used on the thread that made it. Dropped, it goes without ceremony: no
+/// leaving of the group, no flush.
 pub(super) struct Client {
     handle: NonNull<rd::rd_kafka_t>,
 }
