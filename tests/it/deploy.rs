@@ -135,10 +135,9 @@ fn compose_complaints(compose: &Node) -> Vec<String> {
                 .filter(|other| !names.contains(other))
                 .map(|other| format!("{name}: waits for `{other}`, which is not there")),
         );
-        if let Some(file) = at(service, &["build", "dockerfile"]) {
-            if !root().join(text(file)).exists() {
-                complaints.push(format!("{name}: no {}", text(file)));
-            }
+        let dockerfile = at(service, &["build", "dockerfile"]).map(text);
+        if let Some(file) = dockerfile.filter(|file| !root().join(file).exists()) {
+            complaints.push(format!("{name}: no {file}"));
         }
         let image = at(service, &["image"]).map_or("", text);
         let pinned = image.contains(':') || at(service, &["build"]).is_some();

@@ -338,8 +338,8 @@ fn has_word(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
         let before = line[..at].chars().next_back();
         let after = line[at + word.len()..].chars().next();
-        let ends_in_name = word.ends_with(is_name);
-        !before.is_some_and(is_name) && !(ends_in_name && after.is_some_and(is_name))
+        let goes_on = word.ends_with(is_name) && after.is_some_and(is_name);
+        !before.is_some_and(is_name) && !goes_on
     })
 }
 
