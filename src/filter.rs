@@ -128,13 +128,14 @@ pub fn filter<S>(
 where
     S: Iterator<Item = Result<Source>> + Send + 'static,
 {
-    let machine = Machine::start(Arc::new(job), sources);
+    let machine = Machine::start(&Arc::new(job), sources);
     let mut summary = Summary::default();
     // Leaving early drops the machine's channels, at which its threads end. They are not waited
     // for: a reader may sit in a read that never returns.
     for results in machine.results.iter().cycle() {
         let mut block = match results.recv().map_err(|_| worker_lost())? {
             Turn::Block(block) => block,
+            Turn::Skipped => continue,
             Turn::Failed(error) => return Err(error),
             Turn::End => break,
         };
@@ -181,6 +182,7 @@ impl Block {
 /// What a worker is given, or gives, in its turn.
 enum Turn {
     Block(Block),
+    Skipped,
     Failed(Error),
     End,
 }
@@ -193,7 +195,7 @@ struct Machine {
 }
 
 impl Machine {
-    fn start<S>(job: Arc<Job>, sources: S) -> Self
+    fn start<S>(job: &Arc<Job>, sources: S) -> Self
     where
         S: Iterator<Item = Result<Source>> + Send + 'static,
     {
@@ -203,7 +205,7 @@ impl Machine {
         // Half of the bytes are for the output side of the blocks.
         let block_bytes = (BLOCKS_BYTES_MAX / 2 / blocks).clamp(1 << 12, BLOCK_BYTES_MAX);
         let (empty, returned) = channel();
-        let (work, results) = (0..threads).map(|_| worker(job.clone(), blocks)).unzip();
+        let (work, results) = (0..threads).map(|_| worker(job, blocks)).unzip();
         let line_bytes_max = job.limits.value_bytes;
         let spare = (0..blocks).map(|_| Block::default()).collect();
         let reader = Reader { work, turn: 0, spare, returned, blocks, block_bytes, line_bytes_max };
@@ -213,7 +215,8 @@ impl Machine {
 }
 
 /// Starts a worker; gives its two ends.
-fn worker(job: Arc<Job>, blocks: usize) -> (SyncSender<Turn>, Receiver<Turn>) {
+fn worker(job: &Arc<Job>, blocks: usize) -> (SyncSender<Turn>, Receiver<Turn>) {
+    let job = job.clone();
     let (work, queue) = sync_channel::<Turn>(blocks);
     let (done, results) = sync_channel(blocks);
     thread::spawn(move || {
@@ -423,9 +426,13 @@ impl Reader {
         self.work[worker].send(turn).map_err(|_| Stop::Unwanted)
     }
 
-    /// Sends a giant when no other block is on its way, and waits until it is back.
+    /// Sends a giant when no other block is on its way, and waits until it is back. Always to the
+    /// first worker: what a thread has once held, the allocator keeps for it.
     fn send_alone(&mut self, block: Block) -> Going<()> {
         self.await_spare(self.blocks - 1)?;
+        while !self.turn.is_multiple_of(self.work.len()) {
+            self.give(Turn::Skipped)?;
+        }
         self.give(Turn::Block(block))?;
         self.await_spare(self.blocks)
     }

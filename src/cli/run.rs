@@ -35,6 +35,7 @@ pub fn main(args: Args) -> Result<ExitCode> {
     run::hush_panics();
     let config = config::load(&config)?;
     let policies = Arc::new(load_policies(&config)?);
+    config.check_default_policies(&policies)?;
     if check {
         run::check(&config)?;
         anstream::eprintln!("limpid: configuration, policies and topics fit");

@@ -16,6 +16,7 @@ use crate::document::{Faults, Show, Source};
 use crate::engine::Limits;
 use crate::error::{Error, Result};
 use crate::keys::SecretSource;
+use crate::policy::Policies;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -73,6 +74,39 @@ pub struct Config {
     pub buffer_bytes_max: usize,
     /// How long a shutdown may drain.
     pub drain_deadline: Duration,
+}
+
+impl Config {
+    /// Every `default_policy` names a tenant that has a policy.
+    ///
+    /// # Errors
+    /// All that do not, and the tenants that could be meant.
+    pub fn check_default_policies(&self, policies: &Policies) -> Result<()> {
+        let unserved = |route: &&RouteConfig| {
+            route.default_policy.as_ref().is_some_and(|tenant| policies.slot(tenant).is_none())
+        };
+        let faults: Vec<String> = self.routes.iter().filter(unserved).map(no_default).collect();
+        if faults.is_empty() {
+            return Ok(());
+        }
+        let mut tenants: Vec<&str> = policies.plans().iter().map(|plan| &*plan.tenant).collect();
+        tenants.sort_unstable();
+        tenants.truncate(12);
+        Err(Error::usage(format!(
+            "{}\ntenants with a policy in `{}`: {}",
+            faults.join("\n"),
+            self.policies.display(),
+            tenants.join(", ")
+        )))
+    }
+}
+
+fn no_default(route: &RouteConfig) -> String {
+    format!(
+        "route `{}`: `default_policy: {}` names a tenant without a policy",
+        route.name,
+        route.default_policy.as_deref().unwrap_or_default()
+    )
 }
 
 /// librdkafka settings; `Debug` prints the names only.

@@ -391,8 +391,12 @@ impl Show<'_> {
                 sampled = Instant::now();
             }
             heard &= view.numbers(&self.metrics.totals());
+            if !heard {
+                // Nobody watches any more; what was read is still delivered.
+                self.end.store(true, Ordering::Relaxed);
+            }
             let broken = matches!(self.health.status(), Status::Broken(_));
-            if over || !heard || broken || (fed_all && progress.stalled(exchange.arrived())) {
+            if over || broken || (fed_all && progress.stalled(exchange.arrived())) {
                 return;
             }
             thread::sleep(TICK);

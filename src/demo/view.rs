@@ -168,7 +168,8 @@ fn block(now: &Numbers, pace: &Pace, totals: &Totals) -> String {
     text += &row("in", pace.records_in, pace.bytes_in, now.records_in);
     text += &row("clean", pace.clean, pace.bytes_out, now.clean);
     let withheld = now.withheld.iter().sum();
-    let _ = writeln!(text, "  withheld {:>47} records  {}", grouped(withheld), now.reasons());
+    let _ = writeln!(text, "  withheld {:>47} records", grouped(withheld));
+    let _ = writeln!(text, "  reasons  {}", now.reasons());
     let tenants = totals.tenants.iter().map(|(name, count)| format!("{name} {}", grouped(*count)));
     let _ = writeln!(text, "  tenants  {}", tenants.collect::<Vec<_>>().join(" · "));
     let _ = write!(text, "  kernel   {} a record · delay {}", time(pace.kernel), time(pace.delay));
@@ -266,9 +267,10 @@ mod tests {
         let pace = now.since(&Numbers::default(), Duration::from_secs(2));
         let totals = Totals { tenants: vec![("acme".into(), 1_200)], ..Totals::default() };
         let text = block(&now, &pace, &totals);
-        assert_eq!(text.lines().count(), 6);
+        assert_eq!(text.lines().count(), 7);
         assert!(text.contains("tenants  acme 1,200\n"), "{text}");
-        for line in text.lines().filter(|line| !line.contains("malformed")) {
+        assert!(text.contains("reasons  malformed 6, tenant 4\n"), "{text}");
+        for line in text.lines() {
             assert!(line.chars().count() < 80, "{line}");
         }
     }

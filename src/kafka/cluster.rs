@@ -25,7 +25,7 @@ use std::time::Duration;
 pub const KEPT_BYTES: usize = 5 << 20;
 
 /// How long a real cluster may take to make or delete topics.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A cluster with topics of one run's own. Dropping it takes them away.
 pub struct Cluster {
@@ -54,14 +54,15 @@ impl Cluster {
     /// # Errors
     /// No broker answers, or it doesn't let us make topics.
     pub fn real(brokers: &str, topics: Vec<String>, partitions: i32) -> Result<Self> {
-        let cluster = Self { brokers: brokers.into(), topics, simulated: None };
         // -1: as often as the broker's configuration says.
         let new = |topic| NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
-        let new: Vec<_> = cluster.topics.iter().map(|topic| new(topic.as_str())).collect();
-        let admin = cluster.admin()?;
-        let made = waited(admin.create_topics(&new, &patient()))?;
-        let cannot = |error| failed("make the demo's topics", &error);
-        for outcome in made.map_err(cannot)? {
+        let new: Vec<_> = topics.iter().map(|topic| new(topic.as_str())).collect();
+        let cannot = |error| failed(&format!("make the demo's topics at {brokers}"), &error);
+        let admin = admin(&client(brokers))?;
+        let made = waited(admin.create_topics(&new, &patient()))?.map_err(cannot)?;
+        // From here on some topics may be there: they go again, whatever happens next.
+        let cluster = Self { brokers: brokers.into(), topics, simulated: None };
+        for outcome in made {
             outcome.map_err(|(_, code)| cannot(KafkaError::AdminOp(code)))?;
         }
         Ok(cluster)
@@ -85,8 +86,7 @@ impl Cluster {
     /// The client library can't make a producer.
     pub fn feed(&self) -> Result<Feed> {
         let deliveries = Arc::new(Deliveries::default());
-        let producer = self
-            .client()
+        let producer = client(&self.brokers)
             .set("linger.ms", "5")
             .set("compression.type", "lz4")
             .create_with_context(Context(deliveries.clone()))
@@ -100,8 +100,7 @@ impl Cluster {
     /// The client library can't make a consumer.
     pub fn tap(&self, topics: &[String], partitions: i32) -> Result<Tap> {
         let cannot = |error| failed("make a consumer", &error);
-        let consumer: BaseConsumer = self
-            .client()
+        let consumer: BaseConsumer = client(&self.brokers)
             .set("group.id", "limpid-demo-tap") // never joined: partitions are assigned
             .set("enable.auto.commit", "false")
             .set("isolation.level", "read_committed")
@@ -117,16 +116,16 @@ impl Cluster {
         consumer.assign(&all).map_err(cannot)?;
         Ok(Tap { consumer })
     }
+}
 
-    fn client(&self) -> ClientConfig {
-        let mut client = ClientConfig::new();
-        client.set("bootstrap.servers", &self.brokers);
-        client
-    }
+fn client(brokers: &str) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", brokers);
+    client
+}
 
-    fn admin(&self) -> Result<AdminClient<DefaultClientContext>> {
-        self.client().create().map_err(|error| failed("make an administrator", &error))
-    }
+fn admin(client: &ClientConfig) -> Result<AdminClient<DefaultClientContext>> {
+    client.create().map_err(|error| failed("make an administrator", &error))
 }
 
 impl Drop for Cluster {
@@ -135,8 +134,8 @@ impl Drop for Cluster {
             return;
         }
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
-        let deleted =
-            self.admin().and_then(|admin| waited(admin.delete_topics(&topics, &patient())));
+        let deleted = admin(&client(&self.brokers))
+            .and_then(|admin| waited(admin.delete_topics(&topics, &patient())));
         if !matches!(deleted, Ok(Ok(_))) {
             tracing::warn!("the demo's topics could not be deleted");
         }

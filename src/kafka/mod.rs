@@ -5,10 +5,18 @@
 //! part between them and the engine, and it is the only part of limpid besides `scan` that has
 //! `unsafe`. Nobody else sees a native pointer.
 //!
-//! - [`settings`] what limpid sets and what users may set; - [`topics`] what is looked at before
-//!   records flow;
-//! - `fetched` records borrowed from the fetch buffers; `consumer` the group; `producer` the way
-//!   out, zero-copy; `native` the handles.
+//! - [`settings`]: what limpid sets and what users may set;
+//! - [`topics`]: what is looked at before records flow;
+//! - `fetched`: records borrowed from the fetch buffers; `consumer`: the group; `producer`: the way
+//!   out, zero-copy; `native`: the handles.
+//!
+//! Where the time goes (a profile of 3,000,000 events of 716 B without headers, 8 partitions, lz4,
+//! one lane, a rule that finds nothing; broker and other work on the same two cores, so the shares
+//! say more than the speed, 220–290k records/s at 1.9–2.2 CPU seconds a million): lz4 compression
+//! 24%, copying inside the client 9%, decompression 5%, the kernel 11%; most of the rest is the
+//! client's bookkeeping for each message, its allocations and its locks. `linger.ms` 2 to 25,
+//! `fetch.min.bytes` and `check.crcs` made no difference above the noise; more than 24 MiB in
+//! flight made none either and doubled the memory.
 #![allow(unsafe_code)]
 
 pub mod cluster;

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use super::settings;
 
-/// A client instance, used on the thread that made it. Dropped, it goes without ceremony: no leaving
-/// of the group, no flush.
+/// A client instance, used on the thread that made it. Dropped, it goes without ceremony: no
+/// leaving of the group, no flush.
 pub(super) struct Client {
     handle: NonNull<rd::rd_kafka_t>,
 }
@@ -297,12 +297,13 @@ impl Code {
         }
     }
 
-    /// The broker's or the client's name for it.
+    /// The client's words for it.
     pub fn name(self) -> String {
-        rd::rd_kafka_resp_err_t::try_from(self.0).map_or_else(
-            |_| format!("error {}", self.0),
-            |code| format!("{code:?}").trim_start_matches("RD_KAFKA_RESP_ERR_").to_owned(),
-        )
+        let Ok(known) = rd::rd_kafka_resp_err_t::try_from(self.0) else {
+            return format!("error {}", self.0);
+        };
+        // SAFETY: the texts of known codes are static and NUL-terminated.
+        unsafe { CStr::from_ptr(rd::rd_kafka_err2str(known)) }.to_string_lossy().into_owned()
     }
 
     /// What to do about it: few pass by themselves, for the client already retries what can be.

@@ -41,8 +41,8 @@ pub const RESERVED: &[(&str, &str)] = &[
     ("statistics.interval.ms", "limpid has its own metrics; see `admin:`"),
     ("plugin.library.paths", "limpid loads no code at run time"),
     ("log.queue", "limpid forwards the client's log itself"),
-    ("queue.buffering.max.messages", "bounded by `buffer_bytes_max:`"),
-    ("queue.buffering.max.kbytes", "bounded by `buffer_bytes_max:`"),
+    ("queue.buffering.max.messages", "bounded by `buffer_bytes:`"),
+    ("queue.buffering.max.kbytes", "bounded by `buffer_bytes:`"),
 ];
 
 /// Checks one setting on a scratch configuration.

@@ -50,7 +50,8 @@ impl<'a> Routes<'a> {
         })
     }
 
-    /// What a consumer subscribes: names, and patterns that begin with `^`.
+    /// What a consumer subscribes: names, and patterns, which begin with `^` and are written in the
+    /// part of the syntax that the client reads alike.
     #[must_use]
     pub fn subscription(&self) -> Vec<String> {
         let mut topics: Vec<String> =
@@ -74,26 +75,8 @@ impl<'a> Routes<'a> {
 fn topics(topics: &Topics) -> Vec<String> {
     match topics {
         Topics::Listed(names) => names.clone(),
-        Topics::Pattern(pattern) => vec![subscribed(pattern)],
+        Topics::Pattern(pattern) => vec![pattern.as_str().to_owned()],
     }
-}
-
-/// A pattern as the client takes it: anchored, and without the names of groups, which POSIX does
-/// not know. It may take in more than the route does; what no route takes stops the lane.
-fn subscribed(pattern: &Regex) -> String {
-    let mut plain = String::new();
-    let mut rest = pattern.as_str();
-    while let Some(at) = rest.find("(?") {
-        plain.push_str(&rest[..=at]);
-        let skipped = if rest[at..].starts_with("(?:") {
-            Some(at + 2)
-        } else {
-            rest[at..].find('>').map(|end| at + end)
-        };
-        rest = skipped.map_or("", |end| &rest[end + 1..]);
-    }
-    plain.push_str(rest);
-    format!("^({plain})$")
 }
 
 fn clean_topic(route: &RouteConfig, topic: &str) -> Option<String> {
@@ -118,7 +101,8 @@ fn whole<'t>(pattern: &Regex, topic: &'t str) -> Option<Captures<'t>> {
 
 fn tenant_source(tenant: &TenantConfig, topic: &str) -> TenantSource {
     match tenant {
-        TenantConfig::Topic(pattern) => whole(pattern, topic)
+        TenantConfig::Topic(pattern) => pattern
+            .captures(topic)
             .and_then(|captures| captures.get(1))
             .map_or(TenantSource::Nowhere, |name| TenantSource::Fixed(Arc::from(name.as_str()))),
         TenantConfig::Header(name) => TenantSource::Header(name.as_bytes().into()),
@@ -142,15 +126,15 @@ mod tests {
 
     #[test]
     fn a_pattern_names_clean_topic_and_tenant() {
-        let topics = Topics::Pattern(pattern(r"raw\.(?P<tenant>[a-z]+)\.(web|app)"));
-        let tenant = TenantConfig::Topic(pattern(r"raw\.([a-z]+)\..*"));
-        let routes = [route(topics, "clean.${tenant}.$2", tenant)];
+        let topics = Topics::Pattern(pattern(r"^raw\.([a-z]+)\.(web|app)$"));
+        let tenant = TenantConfig::Topic(pattern(r"^raw\.([a-z]+)"));
+        let routes = [route(topics, "clean.${1}.$2", tenant)];
         let routes = Routes { routes: &routes };
         let resolved = routes.resolve("raw.acme.web").unwrap();
         assert_eq!(resolved.clean, "clean.acme.web");
         assert!(matches!(resolved.route.tenant, TenantSource::Fixed(name) if &*name == "acme"));
         assert!(routes.resolve("raw.acme.web.old").is_none());
-        assert_eq!(routes.subscription(), [r"^(raw\.([a-z]+)\.(web|app))$"]);
+        assert_eq!(routes.subscription(), [r"^raw\.([a-z]+)\.(web|app)$"]);
     }
 
     #[test]
@@ -160,10 +144,5 @@ mod tests {
         assert!(routes.resolve("rawxweb").is_none());
         assert_eq!(routes.resolve("raw.web").unwrap().clean, "clean");
         assert_eq!(routes.listed().collect::<Vec<_>>(), [("raw.web", "clean")]);
-    }
-
-    #[test]
-    fn group_marks_that_posix_does_not_know_are_taken_out() {
-        assert_eq!(subscribed(&pattern("a(?:b|c)(?P<x>d)")), "^(a(b|c)(d))$");
     }
 }

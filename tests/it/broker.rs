@@ -140,7 +140,8 @@ fn real_processes_share_the_partitions() {
     assert_eq!(clean.len(), 21_000, "partitions are yielded with all delivered and committed");
 }
 
-/// Records of three tenants, of none, malformed, too large, empty: each where it belongs, as it was.
+/// Records of three tenants, of none, malformed, too large, empty: each where it belongs, as it
+/// was.
 fn whole_way(scene: &Scene) {
     scene.produce(0, 2_000, mixed);
     let stop = Stop::new();

@@ -383,3 +383,31 @@ fn a_broken_pipe_is_no_error() {
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
 }
+
+/// The limit on a record is 16 MiB: lines just below it, one after the other, on eight threads.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_process_stays_small_on_lines_as_large_as_they_may_be() {
+    let folder = Folder::new(DROPS_MAIL);
+    let policy = folder.0.path().join("policy.yaml");
+    let mut command =
+        limpid(&["filter", "--threads", "8", "--policy", policy.to_str().unwrap(), "-"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let line = format!("{{\"a\":\"{}\"}}\n", "x".repeat(15 << 20)).into_bytes();
+    let bytes = line.len() as u64 * 8;
+    let writer = std::thread::spawn(move || {
+        (0..8).for_each(|_| stdin.write_all(&line).unwrap());
+        stdin
+    });
+    let read = io::copy(&mut stdout.by_ref().take(bytes), &mut io::sink()).unwrap();
+    // All is out, and the input is still open: the process can be looked at.
+    let stdin = writer.join().unwrap();
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+    assert_eq!(read, bytes);
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak_kb: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(peak_kb < 160_000, "{peak_kb} kB");
+}

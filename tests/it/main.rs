@@ -8,6 +8,7 @@ mod cases;
 mod check;
 mod cli;
 mod config;
+mod corpus;
 mod docs;
 mod expect;
 mod filter;

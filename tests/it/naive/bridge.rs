@@ -4,9 +4,10 @@ use super::{Action, Bounds, Expected, Flaw, Policy};
 use limpid::engine::{Batch, Engine, Limits, Outcome, Route, TenantSource};
 use limpid::error::Reason;
 use limpid::format::paths::{Paths, RuleId, RulePath};
-use limpid::keys::{Epoch, Pseudonyms, Secret};
+use limpid::keys::{Epoch, PseudonymKey, Pseudonyms, Secret};
 use limpid::policy::{HeaderName, Plan, Policies, Rule};
 use limpid::record::{NO_HEADERS, Raw, Record};
+use limpid::scan::Scanner;
 use limpid::transform::{self, Arg, Kind, Param, Transform};
 use std::sync::Arc;
 
@@ -88,6 +89,13 @@ fn argument(param: &Param, given: &[(&str, Arg)]) -> Arg {
     }
 }
 
+/// limpid's own pseudonym key of made policies at [`TIMESTAMP_MS`].
+pub fn pseudonym_key() -> PseudonymKey {
+    let epoch = Epoch::every_ms(EPOCH_MS);
+    let number = epoch.number(Some(TIMESTAMP_MS)).expect("a time");
+    Pseudonyms::new(Arc::new(Secret::new(SECRET)), TENANT, epoch).key(number)
+}
+
 /// The pseudonym key of made policies at [`TIMESTAMP_MS`], derived here once more.
 pub fn key() -> [u8; 32] {
     let number = TIMESTAMP_MS.div_euclid(i64::try_from(EPOCH_MS).expect("small"));
@@ -109,8 +117,13 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// An engine for `plan`.
+    /// An engine for `plan`, on the machine's best scanner.
     pub fn new(plan: Plan, bounds: Bounds) -> Self {
+        Self::with_scanner(plan, bounds, Scanner::detect())
+    }
+
+    /// An engine for `plan`, on this scanner.
+    pub fn with_scanner(plan: Plan, bounds: Bounds, scanner: Scanner) -> Self {
         let limits = Limits {
             depth: bounds.depth,
             value_bytes: bounds.value_bytes,
@@ -118,7 +131,7 @@ impl Kernel {
         };
         let tenant = TenantSource::Fixed(plan.tenant.clone());
         Self {
-            engine: Engine::new(limits),
+            engine: Engine::with_scanner(limits, scanner),
             policies: Policies::new(vec![plan]).expect("one tenant"),
             route: Route { index: 0, tenant, default_tenant: None },
             batch: Batch::default(),
@@ -147,8 +160,10 @@ impl Kernel {
 
 /// Where kernel and twin part ways on a record; `None` if they agree.
 pub fn difference(policy: &Policy, value: &[u8], bounds: Bounds, flaw: Flaw) -> Option<Difference> {
-    let mut kernel = Kernel::new(plan(policy)?, bounds);
-    let kernel = kernel.clean(value);
+    // Every scanner has its turn, so that none needs a run of its own.
+    let scanners: Vec<Scanner> = Scanner::all().collect();
+    let scanner = scanners[value.len() % scanners.len()];
+    let kernel = Kernel::with_scanner(plan(policy)?, bounds, scanner).clean(value);
     let twin = super::clean(policy, value, &key(), bounds, flaw);
     let agree = match (&kernel, &twin) {
         (Ok(clean), Expected::Clean(expected)) => clean == expected,

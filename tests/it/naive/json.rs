@@ -13,7 +13,7 @@ pub struct Node {
 /// What a value is, by meaning; numbers keep their spelling.
 pub enum Kind {
     Null,
-    Bool(bool),
+    Bool,
     Number(String),
     Text(String),
     Array(Vec<Node>),
@@ -96,8 +96,8 @@ impl Parser<'_> {
             Some(b'{') => self.nested(Self::object)?,
             Some(b'[') => self.nested(Self::array)?,
             Some(b'"') => Kind::Text(self.string()?),
-            Some(b't') => self.word("true", Kind::Bool(true))?,
-            Some(b'f') => self.word("false", Kind::Bool(false))?,
+            Some(b't') => self.word("true", Kind::Bool)?,
+            Some(b'f') => self.word("false", Kind::Bool)?,
             Some(b'n') => self.word("null", Kind::Null)?,
             _ => self.number()?,
         };

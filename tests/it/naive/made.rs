@@ -291,7 +291,8 @@ fn value(choices: &mut Choices<'_>, depth: usize, out: &mut String) {
     match choices.below(kinds) {
         0 => out.push_str(choices.of(&["null", "true", "false"])),
         1 | 2 => number(choices, out),
-        3..6 => spelled(choices, choices_text(&PLAIN), out),
+        3 | 4 => spelled(choices, choices_text(&PLAIN), out),
+        5 => spelled(choices, repeated, out),
         6 | 7 => {
             let list = address_list(choices);
             spelled(choices, |_| list, out);
@@ -309,6 +310,12 @@ fn value(choices: &mut Choices<'_>, depth: usize, out: &mut String) {
 
 fn choices_text(texts: &'static [&'static str]) -> impl FnOnce(&mut Choices<'_>) -> String {
     |choices| choices.of(texts).to_owned()
+}
+
+/// Runs of what a scan must tell apart, around the ends of its blocks.
+fn repeated(choices: &mut Choices<'_>) -> String {
+    let piece = choices.of(&["x", "\\", "\"", "\\\"", "é", "😀", "{}[],:"]);
+    piece.repeat(choices.below(140))
 }
 
 fn number(choices: &mut Choices<'_>, out: &mut String) {

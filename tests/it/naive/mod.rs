@@ -12,6 +12,7 @@ pub mod bridge;
 pub mod json;
 pub mod made;
 pub mod paths;
+pub mod target;
 pub mod transforms;
 
 use json::{Kind, Node, Unread};
@@ -297,7 +298,7 @@ impl Walk<'_> {
                 return if goes { Fate::Goes } else { Fate::Stays };
             }
             Kind::Null => Scalar::Text("null"),
-            Kind::Bool(_) => Scalar::Bool,
+            Kind::Bool => Scalar::Bool,
             Kind::Number(text) => Scalar::Number(text),
             Kind::Text(text) => Scalar::Text(text),
         };

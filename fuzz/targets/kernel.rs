@@ -1,0 +1,11 @@
+//! Fuzz target: kernel against naive twin. What it does is in tests/it/naive/target.rs.
+#![no_main]
+
+#[path = "../../tests/it/naive/mod.rs"]
+#[allow(dead_code, reason = "other targets use it")]
+mod naive;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    naive::target::kernel(data);
+    naive::target::tight(data);
+});
