@@ -13,7 +13,7 @@
 //! ```
 //!
 //! [`kafka`] fetches a batch and lends it out as [`record::Record`]s. The [`engine`] finds each
-//! record's tenant and its plan (a [`policy`], compiled), walks the value ([`format`], on the
+//! record's tenant and its plan (a [`policy`], compiled), walks the value ([`mod@format`], on the
 //! offsets that [`scan`] found) and applies a [`transform`] where a rule says so; pseudonyms come
 //! from [`keys`]. Out comes an [`engine::Clean`], or a reason to withhold, and then [`quarantine`]
 //! makes it a [`quarantine::Sealed`]. A broker takes nothing else: a leak should not compile. The

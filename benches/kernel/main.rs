@@ -11,8 +11,9 @@
 //! ```
 //! A harness of its own, as a shared machine changes its speed by a third from minute to minute:
 //! every round runs every contender once, ratios are taken within a round, and the middle one is
-//! told. The clock is the thread's CPU time, so that waiting for a core does not count. Before anything is timed, every contender's answer to every record is compared with that
-//! of the twin in `dom.rs`: by bytes where nothing may change, else by what the JSON means.
+//! told. The clock is the thread's CPU time, so that waiting for a core does not count. Before
+//! anything is timed, every contender's answer to every record is compared with that of the twin
+//! in `dom.rs`: by bytes where nothing may change, else by what the JSON means.
 
 mod agree;
 mod contender;

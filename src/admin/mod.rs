@@ -6,7 +6,7 @@
 //!
 //! Whoever can reach it can read it: it tells topics, tenants and numbers, never a record. It only
 //! reads (GET and HEAD), answers one request a connection, and bounds what a stranger can cost it:
-//! see [`guard`].
+//! see `guard`.
 
 mod guard;
 

@@ -11,6 +11,7 @@ use crate::{admin, config};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -71,6 +72,9 @@ fn load_policies(config: &Config) -> Result<Policies> {
     })
 }
 
+/// How long lanes may take after the second signal.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
 /// SIGTERM or SIGINT: drain. The second one: leave at once.
 fn listen(stop: Arc<Stop>) -> Result<()> {
     let failed = |error: std::io::Error| Error::fatal(format!("signals: {error}"));
@@ -87,6 +91,9 @@ fn listen(stop: Arc<Stop>) -> Result<()> {
             if last {
                 tracing::warn!("second signal: leaving at once");
                 stop.at_once();
+                // A lane may be waiting inside the client for a broker that is gone.
+                tokio::time::sleep(AT_ONCE).await;
+                std::process::exit(1);
             } else {
                 tracing::info!("draining");
                 stop.drain();

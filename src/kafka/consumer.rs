@@ -16,10 +16,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How long the group coordinator may take to tell committed offsets after an assignment, and a
-/// seek may take. Both happen once a rebalance.
+/// How long the group coordinator may take to tell committed offsets after an assignment or to hear
+/// of a leave, and how long a seek may take.
 const ASK: Duration = Duration::from_secs(5);
 
 pub(super) struct Consumer {
@@ -262,12 +262,35 @@ impl Consumer {
         (Code(code as i32) == Code::NONE && high >= 0).then(|| (high - next.max(low)).max(0))
     }
 
-    /// Leaves the group; returns when the coordinator knows, or after its time.
+    /// Leaves the group: returns when the coordinator knows, or after a while. The client's own
+    /// close would wait for a coordinator that is gone until the session is over.
     pub fn leave(&mut self) {
         self.group_mut().closing = true;
-        // SAFETY: the client lives; the rebalance callback that runs meanwhile gives up all
-        // partitions by itself, for `closing` is set.
-        unsafe { rd::rd_kafka_consumer_close(self.client.ptr()) };
+        let client = self.client.ptr();
+        // SAFETY: the client lives.
+        let Ok(queue) = Queue::new(unsafe { rd::rd_kafka_queue_new(client) }) else { return };
+        // SAFETY: client and queue live; the rebalance callback that runs while the queue is served
+        // gives up all partitions by itself, for `closing` is set.
+        let code =
+            unsafe { Code::take(rd::rd_kafka_consumer_close_queue(client, queue.0.as_ptr())) };
+        let begin = Instant::now();
+        // SAFETY: as above; a record that still comes up is ours to destroy, it is read again.
+        unsafe {
+            while code == Code::NONE
+                && begin.elapsed() < ASK
+                && rd::rd_kafka_consumer_closed(client) == 0
+            {
+                let record = rd::rd_kafka_consume_queue(queue.0.as_ptr(), 50);
+                if !record.is_null() {
+                    rd::rd_kafka_message_destroy(record);
+                }
+            }
+            if rd::rd_kafka_consumer_closed(client) == 0 {
+                tracing::warn!("the group was not told of the leave; it will notice by itself");
+                // Destroying it would go on waiting. The process is about to end.
+                std::mem::forget(self.client.clone());
+            }
+        }
     }
 
     pub fn fatal_error(&self) -> Option<Error> {

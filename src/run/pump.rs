@@ -213,7 +213,13 @@ impl<'a, B: Broker> Pump<'a, B> {
                 self.broker.rewind(&positions)?;
                 self.events.push_back(Event::Rewound);
             }
-            Action::Leave => self.broker.leave(),
+            Action::Leave => {
+                if self.lane.in_flight() > 0 {
+                    let batches = self.lane.in_flight();
+                    tracing::warn!(batches, "not drained in time; they will be read again");
+                }
+                self.broker.leave();
+            }
             Action::Abort => {
                 return Err(self.failure.take().unwrap_or_else(|| Error::fatal("the lane failed")));
             }
@@ -302,7 +308,7 @@ impl<'a, B: Broker> Pump<'a, B> {
         match self.broker.publish(hand.id, hand.next, clean) {
             Published::Taken => Ok(true),
             Published::Full => Ok(false),
-            Published::Refused(error) => self.refused(hand.id, error),
+            Published::Refused(error) => Err(error),
             Published::Withheld => self.seal(hand.id, hand.next, route, None),
             Published::TooLarge => {
                 let bytes = clean_bytes(self.broker.parcel(hand.id), hand.next);
@@ -313,16 +319,6 @@ impl<'a, B: Broker> Pump<'a, B> {
                 Ok(taken)
             }
         }
-    }
-
-    /// What cannot be sent: the lane goes back for it, or ends.
-    fn refused(&mut self, id: BatchId, error: Error) -> Result<bool> {
-        if error.fate() != Fate::Retry {
-            return Err(error);
-        }
-        let event = self.failed(id, error);
-        self.events.push_back(event);
-        Ok(true)
     }
 
     /// Seals one record and sends it to the quarantine; false if there was no room. The reason is
@@ -345,7 +341,7 @@ impl<'a, B: Broker> Pump<'a, B> {
         let sealed = self.sealer.seal(name, &parcel.fetched.record(index), &withheld);
         match self.broker.quarantine(id, &sealed) {
             Published::Full => Ok(false),
-            Published::Refused(error) => self.refused(id, error),
+            Published::Refused(error) => Err(error),
             Published::Taken | Published::Withheld | Published::TooLarge => Ok(true),
         }
     }

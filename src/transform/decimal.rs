@@ -166,9 +166,9 @@ impl<const MAX: usize> Rounded<MAX> {
     }
 }
 
-/// Gives `write` the number, rounded to `decimals` (at most [`DECIMALS_MAX`]), to the nearest, ties away from zero. `None`:
-/// the spelling has no more of them and no exponent, or the number is an integer too long to be
-/// written out.
+/// Gives `write` the number, rounded to `decimals` (at most [`DECIMALS_MAX`]), to the nearest, ties
+/// away from zero. `None`: the spelling has no more of them and no exponent, or the number is an
+/// integer too long to be written out.
 pub(super) fn round<T>(number: &str, decimals: usize, write: impl FnOnce(&[u8]) -> T) -> Option<T> {
     match short(number) {
         Some((_, _, places)) if places <= decimals => None,

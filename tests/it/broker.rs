@@ -217,7 +217,7 @@ impl Source {
         let value = value.map(String::into_bytes);
         Self {
             number,
-            key: (number % 3 > 0).then(|| format!("key {number}").into_bytes()),
+            key: (!number.is_multiple_of(3)).then(|| format!("key {number}").into_bytes()),
             clean: Some(value.clone()),
             value,
             headers,
