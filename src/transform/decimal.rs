@@ -344,7 +344,7 @@ mod tests {
             ("5e-3", 2, "0.01"),
             ("4e-3", 2, "0.00"),
         ] {
-            let rounded = round(number, decimals, |bytes| bytes.to_vec()).unwrap();
+            let rounded = round(number, decimals, <[u8]>::to_vec).unwrap();
             assert_eq!(String::from_utf8(rounded).unwrap(), want, "{number}");
         }
         for (number, decimals) in [("52.5", 1), ("52", 0), ("1e401", 0), ("1e99999999999", 15)] {
@@ -361,7 +361,7 @@ mod tests {
             sign in "-?",
         ) {
             let number = format!("{sign}{whole}.{fraction}");
-            let quick = round(&number, decimals, |bytes| bytes.to_vec());
+            let quick = round(&number, decimals, <[u8]>::to_vec);
             let slow = round_any(&number, decimals).map(|rounded| rounded.as_bytes().to_vec());
             prop_assert!(short(&number).is_some());
             prop_assert_eq!(quick, slow);
