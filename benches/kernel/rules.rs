@@ -68,7 +68,7 @@ impl Rules {
         let written = member(&root, "rules").map_or(&[][..], items);
         assert_eq!(written.len(), plan.rules.len());
         let mut list = Vec::new();
-        for (node, rule) in written.iter().zip(&plan.rules) {
+        for (node, rule) in written.iter().zip(plan.rules.iter()) {
             let spec = member(node, "do").and_then(|node| transform::named(word(node)));
             let whole = spec.expect("a transform").whole;
             for field in member(node, "fields").map_or(&[][..], items) {

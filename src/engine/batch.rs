@@ -11,6 +11,7 @@ use crate::format::Out;
 use crate::format::json::Edit;
 use crate::policy::Policies;
 use crate::record::{Header, Headers, Raw, Record};
+use crate::scan::prefetch;
 use std::fmt;
 use std::ops::Range;
 
@@ -200,7 +201,8 @@ impl Batch {
     }
 
     /// Notes whose record it is.
-    pub(super) fn name_tenant(&mut self, slot: usize) {
+    pub(super) fn name_tenant(&mut self, policies: &Policies, slot: usize) {
+        prefetch(&self.tally.rules[policies.rules_of(slot)]);
         self.entry().slot = Some(slot);
         self.tally.touch(slot);
     }
@@ -209,8 +211,7 @@ impl Batch {
     pub(super) fn parts(&mut self, policies: &Policies, slot: usize) -> Open<'_> {
         let Self { arena, entries, headers, tally } = self;
         let entry = entries.last_mut().expect("begin has opened an entry");
-        let base = policies.rule_base(slot);
-        let rules = &mut tally.rules[base..base + policies.plan(slot).rules.len()];
+        let rules = &mut tally.rules[policies.rules_of(slot)];
         Open { out: Parts { arena, headers, entry }, rules }
     }
 

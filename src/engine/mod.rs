@@ -19,7 +19,7 @@ use crate::format::json::{Scratch, splice};
 use crate::keys::PseudonymKey;
 use crate::policy::{Plan, Policies};
 use crate::record::{Raw, Record};
-use crate::scan::Scanner;
+use crate::scan::{Scanner, prefetch};
 use edit::PlanEditor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -111,8 +111,10 @@ impl Engine {
         let depth = self.limits.depth;
         let slot = tenant::slot(policies, route, record, depth, &mut self.scratch)?;
         let slot = slot.ok_or(Reason::Tenant)?;
-        batch.name_tenant(slot);
         let plan = policies.plan(slot);
+        prefetch(std::slice::from_ref(plan));
+        prefetch(std::slice::from_ref(&self.keys[slot]));
+        batch.name_tenant(policies, slot);
         let key = epoch_key(&mut self.keys[slot], plan, record.timestamp_ms)?;
         let batch::Open { out: mut parts, rules } = batch.parts(policies, slot);
         let mut editor = PlanEditor::new(plan, key, rules);
@@ -173,7 +175,7 @@ mod tests {
         Plan {
             tenant: tenant.into(),
             version: 1,
-            paths: Paths::compile(&paths, false).unwrap(),
+            paths: Paths::compile(&paths, false).unwrap().into(),
             rules: rules.iter().map(rule).collect(),
             key_rule: None,
             header_rules: Vec::new(),

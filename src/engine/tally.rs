@@ -20,13 +20,13 @@ pub struct RouteTally {
     pub withheld: [u64; Reason::ALL.len()],
 }
 
-/// A rule's counters.
+/// A rule's counters in one batch. Small: with 10,000 tenants they are seldom in the cache.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct RuleTally {
     /// Values it decided.
-    pub hits: u64,
+    pub hits: u32,
     /// Of them, those of another kind.
-    pub mismatches: u64,
+    pub mismatches: u32,
 }
 
 /// What the records of one batch came to.

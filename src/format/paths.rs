@@ -51,7 +51,7 @@ pub struct RulePath {
 pub struct TooManyStates;
 
 /// What becomes of a value that stands at a state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Here {
     /// Nothing: it stays as it is, with all that is below.
     Stay,
@@ -66,7 +66,7 @@ pub(crate) enum Here {
 /// A state's number.
 pub(crate) type StateId = u32;
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 struct State {
     scalar: Here,
     object: Here,
@@ -83,7 +83,7 @@ struct State {
 }
 
 /// A name in a state's hash table. Empty where `next` is [`NOWHERE`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Slot {
     /// The first eight bytes, little-endian, zero-padded.
     word: u64,
@@ -96,7 +96,7 @@ struct Slot {
 const NOWHERE: StateId = StateId::MAX;
 
 /// Paths, compiled.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Paths {
     states: Vec<State>,
     slots: Vec<Slot>,

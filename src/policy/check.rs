@@ -45,8 +45,8 @@ pub fn check(
     Some(Plan {
         tenant: tenant?,
         version: written.version?,
-        paths: paths?,
-        rules: rules?,
+        paths: paths?.into(),
+        rules: rules?.into(),
         key_rule: places.iter().find(|named| named.place == Place::Key).map(|named| named.rule),
         header_rules: places.iter().filter_map(Named::header).collect(),
         unlisted: written.unlisted,

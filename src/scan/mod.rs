@@ -26,12 +26,14 @@ mod avx2;
 mod avx512;
 mod copy;
 mod escapes;
+mod prefetch;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod scalar;
 mod stage1;
 
 pub use copy::append;
+pub use prefetch::prefetch;
 use stage1::Found;
 
 /// Offsets of a record's strings; reused from record to record.

@@ -203,7 +203,7 @@ impl Metrics {
     fn add_plan(&self, rows: &PlanRows, policies: &Policies, tally: &Tally, slot: usize) {
         let plan = policies.plan(slot);
         let base = policies.rule_base(slot);
-        let counted = tally.rules.get(base..).unwrap_or_default().iter().zip(&plan.rules);
+        let counted = tally.rules.get(base..).unwrap_or_default().iter().zip(plan.rules.iter());
         let rows = (rows.generation == policies.generation()).then_some(rows);
         let row = rows.map(|rows| &rows.tenants[slot]);
         self.add_records(row, plan, tally.plan_records.get(slot).copied().unwrap_or(0));
@@ -277,9 +277,9 @@ impl RouteSeries {
 
 impl RuleSeries {
     fn add(&self, counts: &RuleTally) {
-        self.hits.inc_by(counts.hits);
+        self.hits.inc_by(counts.hits.into());
         if counts.mismatches > 0 {
-            self.mismatches.inc_by(counts.mismatches);
+            self.mismatches.inc_by(counts.mismatches.into());
         }
     }
 }
@@ -389,7 +389,7 @@ mod tests {
         Plan {
             tenant: tenant.into(),
             version: 3,
-            paths: Paths::compile(&[], false).unwrap(),
+            paths: Paths::compile(&[], false).unwrap().into(),
             rules: (0..rules).map(rule).collect(),
             key_rule: None,
             header_rules: Vec::new(),

@@ -4,7 +4,7 @@ use super::{Args, Example, Kind, Outcome, Param, Spec, Transform};
 use crate::format::{Out, Scalar};
 
 /// How many characters stay at either end.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Mask {
     first: usize,
     last: usize,

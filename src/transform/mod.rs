@@ -114,7 +114,7 @@ pub struct Spec {
 }
 
 /// A transform with its parameters.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Transform {
     /// See `keep.rs`.
     Keep,

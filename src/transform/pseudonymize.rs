@@ -14,7 +14,7 @@ const SHOWN_BYTES: usize = 16;
 const SHOWN_CHARS: usize = (SHOWN_BYTES * 8).div_ceil(5);
 
 /// What stands before the hash.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pseudonymize {
     prefix: Arc<str>,
 }

@@ -4,7 +4,7 @@ use super::{Args, Example, Kind, Outcome, Param, Spec, Transform, decimal};
 use crate::format::{Out, Scalar};
 
 /// Decimals that stay.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Round {
     digits: usize,
 }

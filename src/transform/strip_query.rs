@@ -9,7 +9,7 @@ use crate::format::{Out, Scalar};
 use std::sync::Arc;
 
 /// The names of the parameters that stay.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StripQuery {
     keep: Arc<[String]>,
 }

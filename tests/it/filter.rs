@@ -27,8 +27,8 @@ fn policies() -> Arc<Policies> {
     let plan = Plan {
         tenant: "acme".into(),
         version: 1,
-        paths: Paths::compile(&[path], false).unwrap(),
-        rules: vec![rule],
+        paths: Paths::compile(&[path], false).unwrap().into(),
+        rules: [rule].into(),
         key_rule: None,
         header_rules: Vec::new(),
         unlisted: Unlisted::Keep,

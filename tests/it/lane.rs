@@ -217,8 +217,8 @@ fn policies() -> Policies {
     let plan = Plan {
         tenant: "acme".into(),
         version: 1,
-        paths: Paths::compile(&[], false).unwrap(),
-        rules: Vec::new(),
+        paths: Paths::compile(&[], false).unwrap().into(),
+        rules: [].into(),
         key_rule: None,
         header_rules: Vec::new(),
         unlisted: Unlisted::Keep,

@@ -35,7 +35,7 @@ pub fn plan(policy: &Policy) -> Option<Plan> {
     Some(Plan {
         tenant: TENANT.into(),
         version: 1,
-        paths: Paths::compile(&paths, drop_unlisted).ok()?,
+        paths: Paths::compile(&paths, drop_unlisted).ok()?.into(),
         rules: policy
             .rules
             .iter()

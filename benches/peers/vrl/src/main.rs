@@ -20,11 +20,9 @@ fn main() {
     let [corpus, file, what, rest @ ..] = &args[..] else {
         panic!("peer-vrl web|audit FILE ROUNDS | out OUTPUT");
     };
-    let mut peer = Peer::new(match corpus.as_str() {
-        "web" => include_str!("../web.vrl"),
-        "audit" => include_str!("../audit.vrl"),
-        _ => panic!("web or audit"),
-    });
+    let program = format!("{}/{corpus}.vrl", env!("CARGO_MANIFEST_DIR"));
+    let program = std::fs::read_to_string(program).expect("a program for web or audit");
+    let mut peer = Peer::new(&program);
     let text = std::fs::read(file).expect("the corpus can be read");
     let lines: Vec<&[u8]> =
         text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
