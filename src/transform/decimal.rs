@@ -133,7 +133,21 @@ fn scientific(value: &Decimal<'_>, mut write: impl FnMut(u8)) {
         }
         write(value.digit(index));
     }
-    format!("e{}", value.point - 1).bytes().for_each(write);
+    write(b'e');
+    integer(value.point - 1, write);
+}
+
+/// An integer's digits, one by one: a `String` would be the only allocation of the kernel.
+fn integer(value: i64, mut write: impl FnMut(u8)) {
+    if value < 0 {
+        write(b'-');
+    }
+    let magnitude = value.unsigned_abs();
+    let mut place = magnitude.checked_ilog10().map_or(1, |log| 10_u64.pow(log));
+    while place > 0 {
+        write(b'0' + u8::try_from(magnitude / place % 10).unwrap_or(0));
+        place /= 10;
+    }
 }
 
 /// Digits of a rounded number, with room for a carry.
