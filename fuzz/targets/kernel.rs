@@ -1,4 +1,4 @@
-//! Fuzz target: kernel against naive twin. What it does is in tests/it/naive/target.rs.
+//! Fuzz target: kernel against naive twin (tests/it/naive/target.rs).
 #![no_main]
 
 #[path = "../../tests/it/naive/mod.rs"]

@@ -1,4 +1,4 @@
-//! Fuzz target: any text as a policy. What it does is in tests/it/naive/target.rs.
+//! Fuzz target: any text as a policy (tests/it/naive/target.rs).
 #![no_main]
 
 #[path = "../../tests/it/naive/mod.rs"]

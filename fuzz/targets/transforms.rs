@@ -1,4 +1,4 @@
-//! Fuzz target: each transform against its naive version. What it does is in tests/it/naive/target.rs.
+//! Fuzz target: each transform against its naive version (tests/it/naive/target.rs).
 #![no_main]
 
 #[path = "../../tests/it/naive/mod.rs"]

@@ -331,7 +331,7 @@ fn through_the_engine(
                 let sealed = sealer.seal("web", &record, &withheld);
                 left.quarantine.extend(sealed.payload().unwrap_or_default());
                 for (name, value) in sealed.headers() {
-                    write!(left.quarantine, "{name}: {value}\n").expect("a vector");
+                    writeln!(left.quarantine, "{name}: {value}").expect("a vector");
                 }
                 write!(left.told, "{sealed:?} {} ", withheld.reason).expect("a string");
             }

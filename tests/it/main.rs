@@ -15,6 +15,7 @@ mod expect;
 mod filter;
 mod lane;
 mod leak;
+mod million;
 mod naive;
 mod oracle;
 mod quarantine;
