@@ -3,8 +3,10 @@
 //! ```text
 //! deploy/dev/kafka.sh up
 //! LIMPID_KAFKA=127.0.0.1:29092 cargo bench --bench pipeline --features floor -- \
-//!     [--records N] [--turns N] [--json FILE] [--keep]
+//!     [--records N] [--turns N] [--json FILE] [--keep] [--peer PROGRAM]
 //! ```
+//! `--peer` adds a program that passes records through by another client: benches/peers/franz.
+//!
 //! The floor is limpid itself with the kernel replaced by a copy (the feature `floor`): the same
 //! consumer, producer, settings, commits. Both run in turns over the same records, which were
 //! produced before; measured is the middle four fifths of each run, so that joining the group and
@@ -29,7 +31,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -41,6 +43,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(5);
 /// limpid is to have this share of the floor, in records a second and per CPU second.
 const SHARE: f64 = 0.9;
+/// And so many times the speed of the Go client that only passes records through.
+const BESIDE_PEER: f64 = 1.4;
 
 fn main() -> ExitCode {
     let (Some(brokers), Ok(options)) = (std::env::var("LIMPID_KAFKA").ok(), Options::parse())
@@ -52,12 +56,16 @@ fn main() -> ExitCode {
     let mut all = Vec::new();
     for topic in [Topic::Plain, Topic::Headers] {
         cluster.fill(topic, options.records);
-        let mut runs: [Vec<Figures>; 2] = Default::default();
+        let mut runs: [Vec<Figures>; 3] = Default::default();
+        let contenders = 2 + usize::from(options.peer.is_some());
         for turn in 0..options.turns {
             // Who begins changes from turn to turn.
-            for step in 0..2 {
-                let contender = (turn + step) % 2;
-                let figures = cluster.run(topic, contender == FLOOR, options.records);
+            for step in 0..contenders {
+                let contender = (turn + step) % contenders;
+                let figures = match (contender, &options.peer) {
+                    (PEER, Some(program)) => cluster.run_peer(program, topic, options.records),
+                    _ => cluster.run(topic, contender == FLOOR, options.records),
+                };
                 println!("{topic:?} {:6} {figures}", NAMES[contender]);
                 all.push(figures.json(topic, NAMES[contender]));
                 runs[contender].push(figures);
@@ -76,24 +84,29 @@ fn main() -> ExitCode {
 }
 
 const FLOOR: usize = 0;
-const NAMES: [&str; 2] = ["floor", "limpid"];
+const LIMPID: usize = 1;
+const PEER: usize = 2;
+const NAMES: [&str; 3] = ["floor", "limpid", "peer"];
 
 struct Options {
     records: u64,
     turns: usize,
     json: Option<String>,
     keep: bool,
+    peer: Option<String>,
 }
 
 impl Options {
     fn parse() -> Result<Self, String> {
-        let mut options = Self { records: 1_000_000, turns: 5, json: None, keep: false };
+        let mut options =
+            Self { records: 1_000_000, turns: 5, json: None, keep: false, peer: None };
         let mut args = std::env::args().skip(1);
         while let Some(arg) = args.next() {
             let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
             match arg.as_str() {
                 "--bench" => {}
                 "--keep" => options.keep = true,
+                "--peer" => options.peer = Some(value()?),
                 "--json" => options.json = Some(value()?),
                 "--records" => options.records = value()?.parse().map_err(|_| "a number")?,
                 "--turns" => options.turns = value()?.parse().map_err(|_| "a number")?,
@@ -261,6 +274,22 @@ impl Cluster {
         })
     }
 
+    /// One run of the other program.
+    fn run_peer(&self, program: &str, topic: Topic, records: u64) -> Figures {
+        let mut command = Command::new(program);
+        command.args([&self.brokers, topic.raw(), topic.clean(), &records.to_string()]);
+        let output = command.stderr(Stdio::inherit()).output().expect("the peer can be started");
+        assert!(output.status.success(), "the peer failed");
+        let told: Value = serde_json::from_slice(&output.stdout).expect("figures");
+        let figure = |name: &str| told[name].as_f64().expect("a number");
+        Figures {
+            speed: figure("records_per_second"),
+            cpu: figure("cpu_seconds_per_million"),
+            kernel: 0.0,
+            threads: BTreeMap::new(),
+        }
+    }
+
     fn config(&self, topic: Topic, is_floor: bool) -> std::path::PathBuf {
         let path = self.dir.path().join("limpid.yaml");
         let text = format!(
@@ -382,20 +411,26 @@ impl std::fmt::Display for Figures {
     }
 }
 
-/// Middle figures and limpid's share of the floor.
-fn tell(topic: Topic, [floor, limpid]: &[Vec<Figures>; 2]) {
-    let of = |runs: &[Figures], figure: fn(&Figures) -> f64| median(runs.iter().map(figure));
-    let speed = of(limpid, |it| it.speed) / of(floor, |it| it.speed);
-    let cpu = of(floor, |it| it.cpu) / of(limpid, |it| it.cpu);
-    for (name, runs) in NAMES.iter().zip([floor, limpid]) {
-        let (speed, cpu) = (of(runs, |it| it.speed), of(runs, |it| it.cpu));
+/// Middle figures, limpid's share of the floor, and how it stands to the peer.
+fn tell(topic: Topic, runs: &[Vec<Figures>; 3]) {
+    let speed = |who: usize| median(runs[who].iter().map(|it| it.speed));
+    let cpu = |who: usize| median(runs[who].iter().map(|it| it.cpu));
+    for (who, name) in NAMES.iter().enumerate().filter(|(who, _)| !runs[*who].is_empty()) {
+        let (speed, cpu) = (speed(who), cpu(who));
         println!(
             "{topic:?} {name:6} {speed:>8.0} records/s, {cpu:.2} CPU s a million (middle ones)"
         );
     }
+    let (faster, cheaper) = (speed(LIMPID) / speed(FLOOR), cpu(FLOOR) / cpu(LIMPID));
     println!(
-        "{topic:?}: {speed:.2} of the floor's records/s, {cpu:.2} per CPU second (target {SHARE})"
+        "{topic:?}: {faster:.2} of the floor's records/s, {cheaper:.2} per CPU second (target {SHARE})"
     );
+    if !runs[PEER].is_empty() {
+        let (faster, cheaper) = (speed(LIMPID) / speed(PEER), cpu(PEER) / cpu(LIMPID));
+        println!(
+            "{topic:?}: {faster:.2} x the peer's records/s, {cheaper:.2} x per CPU second (target {BESIDE_PEER})"
+        );
+    }
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
