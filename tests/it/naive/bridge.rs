@@ -151,6 +151,7 @@ impl Kernel {
         };
         self.batch.clear();
         self.engine.clean(&self.policies, &self.route, &record, &mut self.batch);
+        self.batch.complete();
         match self.batch.outcome(0, &record, &self.policies) {
             Outcome::Clean(clean) => Ok(clean.value().expect("no tombstone").to_vec()),
             Outcome::Withheld(withheld) => Err(withheld.reason),

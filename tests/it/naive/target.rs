@@ -108,9 +108,9 @@ pub fn transform(data: &[u8]) {
 
 fn compare(action: &Action, real: &Scalar<'_>, naive: &transforms::Scalar<'_>) {
     let key = bridge::pseudonym_key();
-    let context = Context { pseudonym_key: Some(&key) };
+    let mut context = Context { pseudonym_key: Some(&key), waiting: None };
     let mut bytes = Vec::new();
-    let outcome = bridge::transform(action).apply(*real, context, &mut Out::json(&mut bytes));
+    let outcome = bridge::transform(action).apply(*real, &mut context, &mut Out::json(&mut bytes));
     let expected = transforms::apply(action, naive, &bridge::key(), Flaw::None);
     let agree = match (&expected, outcome) {
         (Done::Unchanged, Outcome::Unchanged)
