@@ -38,8 +38,13 @@ fn expected(policy: &Policy, value: &[u8]) -> Expected {
     crate::naive::clean(policy, value, &bridge::key(), USUAL, Flaw::None)
 }
 
+/// How many cases of each kind: `LIMPID_ORACLE=200000` for a longer look.
+fn cases() -> u32 {
+    std::env::var("LIMPID_ORACLE").map_or(1_500, |cases| cases.parse().expect("a number"))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn kernel_and_twin_agree_on_made_records(bytes in vec(any::<u8>(), 0..400)) {
