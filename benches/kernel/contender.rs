@@ -82,15 +82,22 @@ impl Limpid {
         Self::with(vec![plan], tenant, scanner)
     }
 
-    /// So many tenants with a policy each; every record's header names one, drawn with a seed.
-    pub fn tenants(yaml: &str, count: usize, records: usize) -> (Self, Vec<PseudonymKey>) {
+    /// So many tenants with a policy each; every record's header names one, drawn with a seed. The
+    /// policies are alike but for the tenant, or each has a rule that no other has.
+    pub fn tenants(
+        yaml: &str,
+        count: usize,
+        alike: bool,
+        records: usize,
+    ) -> (Self, Vec<PseudonymKey>) {
         let keyring = rules::keyring();
         let name = |number: usize| format!("tenant-{number:05}");
         let plan = |number: usize| {
-            rules::plan(
-                &yaml.replace("tenant: acme", &format!("tenant: {}", name(number))),
-                &keyring,
-            )
+            let mut yaml = yaml.replace("tenant: acme", &format!("tenant: {}", name(number)));
+            if !alike {
+                yaml += &format!("  - fields: [attributes.note_{number}]\n    do: drop\n");
+            }
+            rules::plan(&yaml, &keyring)
         };
         let plans: Vec<Plan> = (0..count).map(plan).collect();
         let drawn: Vec<usize> = (0..records as u64).map(|at| draw(at, count)).collect();

@@ -3,7 +3,7 @@
 //! ```text
 //! cargo bench --bench kernel                       # all tables, about five minutes
 //! cargo bench --bench kernel -- --quick            # small: for CI; fails under half of a target
-//! cargo bench --bench kernel -- --only web --rounds 31 --json web.json
+//! cargo bench --bench kernel -- --only web --contender simd-json --rounds 31 --json web.json
 //! cargo bench --bench kernel -- --write-corpus DIR # NDJSON for benches/peers
 //! cargo bench --bench kernel -- --over FILE --policy web [--rounds N] [--out FILE]
 //! cargo bench --bench kernel -- --agree OURS --with THEIRS --but user.id
@@ -53,6 +53,11 @@ fn main() -> ExitCode {
     for (name, group) in groups() {
         if options.only.as_ref().is_none_or(|only| only == name) {
             let mut group = group(&options);
+            if let Some(part) = &options.contender {
+                group
+                    .entries
+                    .retain(|entry| entry.name.starts_with("memcpy") || entry.name.contains(part));
+            }
             group.check();
             group.time(&options);
             report.add(&group);
@@ -84,6 +89,7 @@ struct Options {
     corpus_bytes: usize,
     all_scanners: bool,
     only: Option<String>,
+    contender: Option<String>,
     json: Option<String>,
     write_corpus: Option<String>,
     over: Option<String>,
@@ -103,6 +109,7 @@ impl Options {
             corpus_bytes: 64 << 20,
             all_scanners: false,
             only: None,
+            contender: None,
             json: None,
             write_corpus: None,
             over: None,
@@ -118,12 +125,13 @@ impl Options {
             match arg.as_str() {
                 "--bench" => {}
                 "--quick" => {
-                    (options.quick, options.rounds, options.corpus_bytes) = (true, 7, 4 << 20);
+                    (options.quick, options.rounds, options.corpus_bytes) = (true, 5, 16 << 20);
                 }
                 "--scanners" => options.all_scanners = true,
                 "--rounds" => options.rounds = number(&value()?)?.max(1),
                 "--mib" => options.corpus_bytes = number(&value()?)? << 20,
                 "--only" => options.only = Some(value()?),
+                "--contender" => options.contender = Some(value()?),
                 "--json" => options.json = Some(value()?),
                 "--write-corpus" => options.write_corpus = Some(value()?),
                 "--over" => options.over = Some(value()?),
@@ -310,9 +318,11 @@ fn web(options: &Options) -> Group {
     let scanner = Scanner::detect();
     group.limpid("limpid, 200 rules", 0, "web-200", scanner);
     let yaml = rules::text("web");
-    let (limpid, keys) = Limpid::tenants(yaml, TENANTS, group.corpora[0].len());
-    let answers = Answers::TwinWithKeys(rules_of("web"), keys);
-    group.add("limpid, 10,000 tenants", 0, limpid, answers);
+    for (alike, name) in [(true, "alike"), (false, "different")] {
+        let (limpid, keys) = Limpid::tenants(yaml, TENANTS, alike, group.corpora[0].len());
+        let answers = Answers::TwinWithKeys(rules_of("web"), keys);
+        group.add(format!("limpid, 10,000 tenants, {name}"), 0, limpid, answers);
+    }
     group.limpid("limpid, every value hashed", 0, "worst", scanner);
     group
 }

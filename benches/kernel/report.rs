@@ -19,7 +19,8 @@ const TARGETS: &[Target] = &[
     target("empty policy, web", "web", "limpid, empty policy", "memcpy", 0.2),
     target("empty policy, audit", "audit", "limpid, empty policy", "memcpy", 0.2),
     target("200 rules beside 10", "web", "limpid, 200 rules", "limpid", 0.8),
-    target("10,000 tenants beside one", "web", "limpid, 10,000 tenants", "limpid", 0.8),
+    target("10,000 alike tenants", "web", "limpid, 10,000 tenants, alike", "limpid", 0.8),
+    target("10,000 different tenants", "web", "limpid, 10,000 tenants, different", "limpid", 0.8),
     // Cost may grow by 1.3 a byte.
     target("64 kB beside 1 kB", "1 kB", "limpid, 64 kB", "limpid, 1 kB", 1.0 / 1.3),
     target("1 MB beside 1 kB", "1 kB", "limpid, 1 MB", "limpid, 1 kB", 1.0 / 1.3),
@@ -61,7 +62,7 @@ impl Report {
             );
         }
         println!(
-            "{:28} {:>9} {:>19} {:>10} {:>8}",
+            "{:34} {:>9} {:>19} {:>10} {:>8}",
             "", "MB/s", "(least – most)", "ns/record", "x memcpy"
         );
         for entry in &group.entries {
@@ -79,14 +80,14 @@ impl Report {
 
     /// Prints the targets and writes the raw figures; true if no ratio is under half its target.
     pub fn finish(self, json: Option<&str>) -> bool {
-        println!("\n{:28} {:>9} {:>9}", "target", "at least", "is");
+        println!("\n{:34} {:>9} {:>9}", "target", "at least", "is");
         let mut met = true;
         for (target, is) in &self.targets {
             let verdict = match is / target.ratio {
                 share if share >= 1.0 => "met".to_owned(),
                 share => format!("short by {:.0} %", (1.0 - share) * 100.0),
             };
-            println!("{:28} {:>9.3} {is:>9.3}  {verdict}", target.name, target.ratio);
+            println!("{:34} {:>9.3} {is:>9.3}  {verdict}", target.name, target.ratio);
             met &= *is >= target.ratio / 2.0;
         }
         if self.quick && !met {
@@ -121,7 +122,7 @@ fn row(group: &Group, entry: &Entry) -> String {
         .find(|other| other.corpus == entry.corpus && other.name.starts_with("memcpy"))
         .expect("every corpus is copied too");
     format!(
-        "{:28} {:>9.0} {:>19} {:>10.0} {:>8.3}",
+        "{:34} {:>9.0} {:>19} {:>10.0} {:>8.3}",
         entry.name,
         speed(middle),
         format!("({:.0} – {:.0})", speed(sorted[sorted.len() - 1]), speed(sorted[0])),

@@ -64,6 +64,8 @@ pub struct Engine {
     keys: Vec<Option<(i64, PseudonymKey)>>,
     /// Which [`Policies`] the keys are of.
     generation: u64,
+    /// The slot of the record before: what its plan needs is in the cache.
+    last_slot: usize,
 }
 
 impl Engine {
@@ -76,7 +78,13 @@ impl Engine {
     /// An engine whose kernel runs on `scanner`: for tests and benches that compare them.
     #[must_use]
     pub fn with_scanner(limits: Limits, scanner: Scanner) -> Self {
-        Self { limits, scratch: Scratch::new(scanner), keys: Vec::new(), generation: 0 }
+        Self {
+            limits,
+            scratch: Scratch::new(scanner),
+            keys: Vec::new(),
+            generation: 0,
+            last_slot: usize::MAX,
+        }
     }
 
     /// Cleans one record and appends its outcome to `batch`. All records of a batch are cleaned
@@ -115,6 +123,11 @@ impl Engine {
         prefetch(std::slice::from_ref(plan));
         prefetch(std::slice::from_ref(&self.keys[slot]));
         batch.name_tenant(policies, slot);
+        if self.last_slot != slot {
+            self.last_slot = slot;
+            plan.paths.prefetch();
+            prefetch(&plan.rules);
+        }
         let key = epoch_key(&mut self.keys[slot], plan, record.timestamp_ms)?;
         let batch::Open { out: mut parts, rules, waiting } = batch.parts(policies, slot);
         let mut editor = PlanEditor::new(plan, key, waiting, rules);

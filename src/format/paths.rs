@@ -17,6 +17,7 @@
 //! - A rule that takes containers whole does so unless a lower rule may still match inside.
 
 use crate::limits::PATH_STATES_MAX;
+use crate::scan::prefetch;
 use std::collections::{BTreeSet, HashMap};
 
 /// One step of a path.
@@ -119,6 +120,13 @@ impl Paths {
     #[must_use]
     pub fn decides(&self, index: usize) -> bool {
         self.decides[index]
+    }
+
+    /// Asks for the memory of the tables before the walk needs them.
+    pub(crate) fn prefetch(&self) {
+        prefetch(&self.states);
+        prefetch(&self.slots);
+        prefetch(&self.names);
     }
 
     /// The state of the record's root.
