@@ -18,6 +18,7 @@ use super::paths::{Here, Paths, RuleId, StateId};
 use super::{Out, Scalar};
 use crate::error::Reason;
 use crate::scan::{Index, Scanner, append};
+use std::fmt;
 
 /// What the editor did with a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +56,8 @@ pub trait Editor {
     fn container(&mut self, rule: RuleId, out: &mut Out<'_>) -> Result<Edit, Reason>;
 }
 
-/// What a walk needs and reuses: stage 1's index and room for unescaped text.
-#[derive(Debug)]
+/// What a walk needs and reuses: stage 1's index and room for unescaped text. It still holds
+/// pieces of the last record, so it shows nothing of itself.
 pub struct Scratch {
     scanner: Scanner,
     index: Index,
@@ -64,6 +65,12 @@ pub struct Scratch {
     value: String,
     /// What [`Scratch::read`] lets the walk copy, and nobody looks at.
     unread: Vec<u8>,
+}
+
+impl fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scratch").field("scanner", &self.scanner).finish_non_exhaustive()
+    }
 }
 
 impl Default for Scratch {

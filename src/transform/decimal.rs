@@ -133,7 +133,21 @@ fn scientific(value: &Decimal<'_>, mut write: impl FnMut(u8)) {
         }
         write(value.digit(index));
     }
-    format!("e{}", value.point - 1).bytes().for_each(write);
+    write(b'e');
+    integer(value.point - 1, write);
+}
+
+/// An integer's digits, one by one: a `String` would be the only allocation of the kernel.
+fn integer(value: i64, mut write: impl FnMut(u8)) {
+    if value < 0 {
+        write(b'-');
+    }
+    let magnitude = value.unsigned_abs();
+    let mut place = magnitude.checked_ilog10().map_or(1, |log| 10_u64.pow(log));
+    while place > 0 {
+        write(b'0' + u8::try_from(magnitude / place % 10).unwrap_or(0));
+        place /= 10;
+    }
 }
 
 /// Digits of a rounded number, with room for a carry.
@@ -344,7 +358,7 @@ mod tests {
             ("5e-3", 2, "0.01"),
             ("4e-3", 2, "0.00"),
         ] {
-            let rounded = round(number, decimals, |bytes| bytes.to_vec()).unwrap();
+            let rounded = round(number, decimals, <[u8]>::to_vec).unwrap();
             assert_eq!(String::from_utf8(rounded).unwrap(), want, "{number}");
         }
         for (number, decimals) in [("52.5", 1), ("52", 0), ("1e401", 0), ("1e99999999999", 15)] {
@@ -361,7 +375,7 @@ mod tests {
             sign in "-?",
         ) {
             let number = format!("{sign}{whole}.{fraction}");
-            let quick = round(&number, decimals, |bytes| bytes.to_vec());
+            let quick = round(&number, decimals, <[u8]>::to_vec);
             let slow = round_any(&number, decimals).map(|rounded| rounded.as_bytes().to_vec());
             prop_assert!(short(&number).is_some());
             prop_assert_eq!(quick, slow);

@@ -150,9 +150,18 @@ fn authority(url: &str) -> Option<Option<usize>> {
     if rest.starts_with("//") {
         return Some(Some(scheme.len() + 3));
     }
-    // `localhost:8080/a` is a host and its port; any other text here has no path to keep.
-    let host_and_port = first_segment(rest).bytes().all(|byte| byte.is_ascii_digit());
-    host_and_port.then_some(None)
+    // `app:/a` has a path; so has `localhost:8080/a`, which is a host and its port. Any other text
+    // here is content: `mailto:`, `data:`, and `tel:491701234567`, which looks like the latter.
+    let readable = rest.starts_with(['/', '\\']) || is_host(scheme) && is_port(first_segment(rest));
+    readable.then_some(None)
+}
+
+fn is_host(name: &str) -> bool {
+    name == "localhost" || name.contains('.')
+}
+
+fn is_port(text: &str) -> bool {
+    (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The scheme of a URL, without its colon (RFC 3986, section 3.1).
@@ -200,7 +209,13 @@ mod tests {
             ("https://h/p", "Unchanged"),
             ("/@jane", "Unchanged"),
             ("", "Unchanged"),
+            ("app:/p?x", "app:/p"),
+            ("shop.example:8080?x", "shop.example:8080"),
             ("mailto:a@b", "Mismatch"),
+            ("tel:4917012345", "Mismatch"),
+            ("tel:49170", "Mismatch"),
+            ("localhost:4917012345", "Mismatch"),
+            ("id:", "Mismatch"),
             ("user:pw@h/p", "Mismatch"),
             ("a@b.example", "Mismatch"),
             (" https://u@h", "Mismatch"),

@@ -112,19 +112,19 @@ impl TruncateIp {
     fn dressed(self, item: &str, out: &mut Out<'_>) -> Option<()> {
         if let Some(inner) = item.strip_prefix('[') {
             let (address, port) = inner.split_once(']')?;
-            let port_ok = port.is_empty() || is_port(port.strip_prefix(':')?);
+            is_port_or_none(port).then_some(())?;
             out.push_plain(b"[");
             self.v6(address, out)?;
             out.push_plain(b"]");
             out.push_plain(port.as_bytes());
-            return port_ok.then_some(());
+            return Some(());
         }
         if let Some((address, length)) = parse_v4(item.as_bytes()) {
             let port = &item[length..];
-            let port_ok = port.is_empty() || is_port(port.strip_prefix(':')?);
+            is_port_or_none(port).then_some(())?;
             push_v4(network_v4(address, self.v4), out);
             out.push_plain(port.as_bytes());
-            return port_ok.then_some(());
+            return Some(());
         }
         self.v6(item, out)
     }
@@ -171,8 +171,15 @@ fn network_v6(address: Ipv6Addr, bits: u8) -> Ipv6Addr {
     Ipv6Net::new_assert(address, bits).network()
 }
 
-fn is_port(text: &str) -> bool {
-    (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+/// What stands behind an address: nothing, or a colon and one to five digits.
+fn is_port_or_none(text: &str) -> bool {
+    match text.as_bytes() {
+        [] => true,
+        [b':', digits @ ..] => {
+            (1..=5).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit)
+        }
+        _ => false,
+    }
 }
 
 /// The IPv4 address that `text` begins with, and its length. Four decimal numbers without leading

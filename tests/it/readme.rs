@@ -102,6 +102,7 @@ fn links_lead_somewhere() {
         "CONTRIBUTING.md",
         "CHANGELOG.md",
         "SECURITY.md",
+        "fuzz/README.md",
         "docs/CONFIG.md",
         "docs/GUARANTEES.md",
         "docs/KEYS.md",

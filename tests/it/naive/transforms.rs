@@ -194,6 +194,10 @@ pub fn canonical(text: &str) -> String {
     if digits.is_empty() {
         return "0".to_owned();
     }
+    if !text.contains(['.', 'e', 'E']) {
+        // An integer agrees with the text of its digits, however many.
+        return text.to_owned();
+    }
     let before_point = i128::try_from(digits.len()).expect("short") + exponent;
     let plain = if exponent >= 0 && before_point <= PLAIN_MAX {
         format!("{digits}{}", zeros(exponent))
@@ -229,9 +233,12 @@ fn stripped(url: &str, keep: &[String], flaw: Flaw) -> Option<String> {
     });
     let authority =
         if known { Some(after.trim_start_matches(['/', '\\'])) } else { after.strip_prefix("//") };
-    if scheme.is_some() && !known && !after.starts_with('/') {
+    if scheme.is_some() && !known && !after.starts_with(['/', '\\']) {
+        // A host and its port; a name that is no host is a scheme without a path, as of `tel:1234`.
         let port = after.split(['/', '\\', '?', '#']).next().unwrap_or_default();
-        if port.len() > 5 || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+        let host = scheme.is_some_and(|name| name == "localhost" || name.contains('.'));
+        let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+        if !host || port.len() > 5 || !digits {
             return None;
         }
     }
