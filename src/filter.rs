@@ -274,6 +274,7 @@ impl<'a> Cleaner<'a> {
             let record = self.job.record(&input[line.clone()]);
             self.engine.clean(&self.job.policies, &self.route, &record, &mut self.batch);
         }
+        self.batch.complete();
     }
 
     fn write_batch(&self, input: &[u8], output: &mut Vec<u8>, summary: &mut Summary) {

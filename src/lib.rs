@@ -33,6 +33,7 @@ pub mod document;
 
 // The pure middle: bytes and policies in, clean bytes out. No I/O, no clock.
 pub mod scan;
+pub mod hash;
 pub mod format;
 pub mod keys;
 pub mod transform;

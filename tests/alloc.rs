@@ -116,6 +116,7 @@ fn one_batch(
         };
         engine.clean(policies, route, &record, batch);
     }
+    batch.complete();
     COUNT.get() - before
 }
 

@@ -129,6 +129,7 @@ impl Contender for Limpid {
             let record = record(corpus.record(index), self.tenants.get(index));
             self.engine.clean(&self.policies, &self.route, &record, &mut self.batch);
         }
+        self.batch.complete();
     }
 
     fn output<'a>(&'a self, corpus: &'a Corpus, index: usize) -> &'a [u8] {

@@ -214,8 +214,8 @@ impl TreeEditor {
         self.written.clear();
         let rounds = matches!(rule.transform, Transform::Round(_));
         let number = rounds && matches!(scalar, Scalar::Number(_));
-        let context = Context { pseudonym_key: self.rules.key.as_ref() };
-        match rule.transform.apply(scalar, context, &mut Out::plain(&mut self.written)) {
+        let mut context = Context { pseudonym_key: self.rules.key.as_ref(), waiting: None };
+        match rule.transform.apply(scalar, &mut context, &mut Out::plain(&mut self.written)) {
             Outcome::Unchanged => None,
             Outcome::Dropped => Some(New::Nothing),
             Outcome::Replaced if number => Some(New::Value(T::number(self.written()))),

@@ -194,10 +194,10 @@ impl Splice<'_> {
             Node::Static(_) => Some(Scalar::Number(spelling)),
             Node::Object { .. } | Node::Array { .. } => None,
         };
-        let context = Context { pseudonym_key: self.rules.key.as_ref() };
+        let mut context = Context { pseudonym_key: self.rules.key.as_ref(), waiting: None };
         let mut out = Out::json(self.out);
         let outcome = match scalar {
-            Some(scalar) => rule.transform.apply(scalar, context, &mut out),
+            Some(scalar) => rule.transform.apply(scalar, &mut context, &mut out),
             None => rule.transform.apply_whole(&mut out),
         };
         match outcome {

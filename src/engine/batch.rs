@@ -9,9 +9,11 @@ use super::{RuleTally, Tally};
 use crate::error::Reason;
 use crate::format::Out;
 use crate::format::json::Edit;
+use crate::hash::{LANES, Waiting};
 use crate::policy::Policies;
 use crate::record::{Header, Headers, Raw, Record};
 use crate::scan::prefetch;
+use crate::transform::{HASH_CHARS, spell_hash};
 use std::fmt;
 use std::ops::Range;
 
@@ -103,6 +105,10 @@ pub struct Batch {
     entries: Vec<Entry>,
     headers: Vec<EditedHeader>,
     tally: Tally,
+    /// Values whose pseudonyms are still to be written to the arena.
+    waiting: Waiting,
+    /// How many of them are of records before the open one.
+    waiting_before: usize,
 }
 
 /// A record's parts, as ranges of the arena.
@@ -137,6 +143,7 @@ impl Batch {
         self.arena.clear();
         self.entries.clear();
         self.headers.clear();
+        self.waiting.truncate(0);
         self.tally.clear();
     }
 
@@ -164,8 +171,19 @@ impl Batch {
         &self.tally
     }
 
+    /// Writes what is still waiting. Comes after the last record, before the first outcome is read.
+    pub fn complete(&mut self) {
+        let arena = &mut self.arena;
+        self.waiting.hash(|place, hash| {
+            arena[place..place + HASH_CHARS].copy_from_slice(&spell_hash(hash));
+        });
+    }
+
     /// What became of record number `index`; `record` and `policies` are the ones given to
     /// [`super::Engine::clean`] for it. The bytes stay where they are until [`Batch::clear`].
+    ///
+    /// # Panics
+    /// Unless [`Batch::complete`] came before.
     #[must_use]
     pub fn outcome<'a>(
         &'a self,
@@ -173,6 +191,7 @@ impl Batch {
         record: &Record<'a>,
         policies: &'a Policies,
     ) -> Outcome<'a> {
+        assert!(self.waiting.is_empty(), "a batch is completed before it is read");
         let entry = &self.entries[index];
         if let Some(reason) = entry.withheld {
             let tenant = entry.slot.map(|slot| &*policies.plan(slot).tenant);
@@ -197,6 +216,10 @@ impl Batch {
     /// Opens the entry of the next record.
     pub(super) fn begin(&mut self, policies: &Policies) {
         self.tally.fit(policies);
+        if self.waiting.len() >= LANES {
+            self.complete();
+        }
+        self.waiting_before = self.waiting.len();
         self.entries.push(Entry { start: self.arena.len(), ..Entry::default() });
     }
 
@@ -209,10 +232,10 @@ impl Batch {
 
     /// The open entry's parts, and the counters of its plan's rules.
     pub(super) fn parts(&mut self, policies: &Policies, slot: usize) -> Open<'_> {
-        let Self { arena, entries, headers, tally } = self;
+        let Self { arena, entries, headers, tally, waiting, .. } = self;
         let entry = entries.last_mut().expect("begin has opened an entry");
         let rules = &mut tally.rules[policies.rules_of(slot)];
-        Open { out: Parts { arena, headers, entry }, rules }
+        Open { out: Parts { arena, headers, entry }, rules, waiting }
     }
 
     /// Closes the open entry and counts it.
@@ -227,6 +250,7 @@ impl Batch {
             entry.withheld = Some(reason);
             let (start, headers) = (entry.start, entry.headers.take());
             self.arena.truncate(start);
+            self.waiting.truncate(self.waiting_before);
             if let Some(headers) = headers {
                 self.headers.truncate(headers.start);
             }
@@ -254,6 +278,7 @@ impl Batch {
 pub(super) struct Open<'a> {
     pub(super) out: Parts<'a>,
     pub(super) rules: &'a mut [RuleTally],
+    pub(super) waiting: &'a mut Waiting,
 }
 
 /// The parts of a record being cleaned.

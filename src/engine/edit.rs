@@ -6,6 +6,7 @@ use crate::error::Reason;
 use crate::format::json::{Edit, Editor};
 use crate::format::paths::RuleId;
 use crate::format::{Out, Scalar};
+use crate::hash::Waiting;
 use crate::keys::PseudonymKey;
 use crate::policy::{OnMismatch, Plan, Unlisted};
 use crate::record::Headers;
@@ -22,9 +23,10 @@ impl<'a> PlanEditor<'a> {
     pub(super) fn new(
         plan: &'a Plan,
         pseudonym_key: Option<&'a PseudonymKey>,
+        waiting: &'a mut Waiting,
         tally: &'a mut [RuleTally],
     ) -> Self {
-        Self { plan, context: Context { pseudonym_key }, tally }
+        Self { plan, context: Context { pseudonym_key, waiting: Some(waiting) }, tally }
     }
 
     fn on_mismatch(&mut self, rule: usize, out: &mut Out<'_>) -> Result<Edit, Reason> {
@@ -76,7 +78,7 @@ impl Editor for PlanEditor<'_> {
         let rule = usize::from(rule);
         self.tally[rule].hits += 1;
         let mark = out.mark();
-        match self.plan.rules[rule].transform.apply(value, self.context, out) {
+        match self.plan.rules[rule].transform.apply(value, &mut self.context, out) {
             Outcome::Unchanged => Ok(Edit::Keep),
             Outcome::Replaced => Ok(Edit::Replace),
             Outcome::Dropped => Ok(Edit::Drop),

@@ -129,8 +129,8 @@ impl Engine {
             prefetch(&plan.rules);
         }
         let key = epoch_key(&mut self.keys[slot], plan, record.timestamp_ms)?;
-        let batch::Open { out: mut parts, rules } = batch.parts(policies, slot);
-        let mut editor = PlanEditor::new(plan, key, rules);
+        let batch::Open { out: mut parts, rules, waiting } = batch.parts(policies, slot);
+        let mut editor = PlanEditor::new(plan, key, waiting, rules);
         if let Some(value) = record.value {
             let value = value.expose();
             let scratch = &mut self.scratch;
@@ -268,6 +268,7 @@ mod tests {
             for (value, _) in cases {
                 engine.clean(&policies, &route, &record(value, NO_HEADERS), &mut batch);
             }
+            batch.complete();
             for (index, (value, want)) in cases.into_iter().enumerate() {
                 let got = shown(&batch, index, &record(value, NO_HEADERS), &policies);
                 assert_eq!(got, want, "round {round}");
@@ -295,6 +296,7 @@ mod tests {
         let record = record(b"{}", &headers);
         let (mut engine, mut batch) = (Engine::new(Limits::default()), Batch::default());
         engine.clean(&policies, &route, &record, &mut batch);
+        batch.complete();
         let Outcome::Clean(clean) = batch.outcome(0, &record, &policies) else { panic!() };
         assert_eq!(clean.key(), Some(b"[redacted]".as_slice()));
         let CleanHeaders::Edited(edited) = clean.headers() else { panic!() };

@@ -361,14 +361,29 @@ impl<'a> Compiler<'a> {
     fn as_one(&mut self, place: &Place) -> Place {
         let mut items = BTreeSet::new();
         let mut completed = Vec::new();
-        for &(path, at) in &place.items {
-            let segments = &self.paths[path].segments;
-            match segments[at..].iter().position(|segment| *segment != Segment::AnyElement) {
-                None => completed.push(path),
-                Some(skipped) => self.enter(&mut items, (path, at + skipped)),
-            }
+        for &item in &place.items {
+            self.enter_as_one(&mut items, &mut completed, item);
         }
         self.settle(place.decided, items, &completed)
+    }
+
+    /// [`Self::enter`], and over every `[*]` that the item then stands before.
+    fn enter_as_one(
+        &self,
+        items: &mut BTreeSet<Item>,
+        completed: &mut Vec<usize>,
+        (path, at): Item,
+    ) {
+        let segments = &self.paths[path].segments;
+        match segments.get(at) {
+            None => completed.push(path),
+            Some(Segment::AnyElement) => self.enter_as_one(items, completed, (path, at + 1)),
+            Some(Segment::AnyDepth) if at + 1 < segments.len() => {
+                items.insert((path, at));
+                self.enter_as_one(items, completed, (path, at + 1));
+            }
+            Some(_) => drop(items.insert((path, at))),
+        }
     }
 
     /// Where a step leads. Member steps are taken from [`Self::as_one`], so they meet no `[*]`.

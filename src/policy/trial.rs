@@ -138,6 +138,7 @@ impl<'a> Bench<'a> {
         };
         self.batch.clear();
         self.engine.clean(self.policies, &self.route, &record, &mut self.batch);
+        self.batch.complete();
         match self.batch.outcome(0, &record, self.policies) {
             Outcome::Withheld(withheld) => Tried::Withheld(withheld.reason),
             Outcome::Clean(clean) => Tried::Clean {

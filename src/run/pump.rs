@@ -258,6 +258,7 @@ impl<'a, B: Broker> Pump<'a, B> {
                 self.engine.clean(&policies, &way.route, &record, &mut batch);
             }
         }
+        batch.complete();
         let kernel = begin.elapsed();
         self.broker.load(id, Parcel { fetched, batch, policies });
         self.hand = Some(Hand { id, next: 0, kernel, oversize: Vec::new() });

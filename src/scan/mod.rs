@@ -17,7 +17,7 @@
 //! The algorithm is written once (`stage1.rs`) over a small vector trait with one thin file per
 //! instruction set; the scalar one is its specification, always compiled, and the tests hold the
 //! others to it. Which one runs is a value, [`Scanner`], chosen at run time. This folder is one
-//! of the two that may use `unsafe` (the other is the Kafka client's FFI).
+//! of the three that may use `unsafe` (with `hash` and the Kafka client's FFI).
 #![allow(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]

@@ -12,9 +12,11 @@ mod round;
 mod strip_query;
 mod truncate_ip;
 
+pub use pseudonymize::{HASH_CHARS, spell_hash};
 pub use redact::REDACTED;
 
 use crate::format::{Out, Scalar};
+use crate::hash::Waiting;
 use crate::keys::PseudonymKey;
 
 /// What a transform did to a value. On anything but `Replaced`, what it wrote is taken back.
@@ -31,8 +33,10 @@ pub enum Outcome {
 }
 
 /// What one transform needs beside the value.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 pub struct Context<'a> {
+    /// Where values may wait to be hashed together; `None`: each is hashed at once.
+    pub waiting: Option<&'a mut Waiting>,
     /// The key of the record's epoch, where the policy has one.
     pub pseudonym_key: Option<&'a PseudonymKey>,
 }
@@ -137,7 +141,12 @@ pub enum Transform {
 impl Transform {
     /// Does the work on a scalar: writes the replacement to `out`, or says that there is none.
     #[inline]
-    pub fn apply(&self, value: Scalar<'_>, context: Context<'_>, out: &mut Out<'_>) -> Outcome {
+    pub fn apply(
+        &self,
+        value: Scalar<'_>,
+        context: &mut Context<'_>,
+        out: &mut Out<'_>,
+    ) -> Outcome {
         match self {
             Self::Keep => Outcome::Unchanged,
             Self::Drop => Outcome::Dropped,

@@ -6,12 +6,12 @@
 
 use super::{Args, Context, Example, Kind, Outcome, Param, Spec, Transform, decimal};
 use crate::format::{Out, Scalar};
+use crate::hash::{HASH_BYTES, VALUE_BYTES_MAX};
+use crate::keys::PseudonymKey;
 use std::sync::Arc;
 
-/// Bytes of the hash that a pseudonym shows. 128 bits: no two values meet by chance.
-const SHOWN_BYTES: usize = 16;
-/// Their length in base32: five bits a character.
-const SHOWN_CHARS: usize = (SHOWN_BYTES * 8).div_ceil(5);
+/// Length of a hash in base32: five bits a character.
+pub const HASH_CHARS: usize = (HASH_BYTES * 8).div_ceil(5);
 
 /// What stands before the hash.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -48,40 +48,64 @@ impl Pseudonymize {
     pub(super) fn apply(
         &self,
         value: Scalar<'_>,
-        context: Context<'_>,
+        context: &mut Context<'_>,
         out: &mut Out<'_>,
     ) -> Outcome {
         // No key is a fault that the policy's check refuses; here it must not become a leak.
         let Some(key) = context.pseudonym_key else { return Outcome::Mismatch };
-        let hash = match value {
-            Scalar::Text(text) => blake3::keyed_hash(key.expose(), text.as_bytes()),
+        match value {
+            Scalar::Text(text) => self.write(text.as_bytes(), key, context, out),
             Scalar::Number(number) if decimal::is_plain_integer(number) => {
-                blake3::keyed_hash(key.expose(), number.as_bytes())
+                self.write(number.as_bytes(), key, context, out);
             }
             Scalar::Number(number) => {
                 let mut hasher = blake3::Hasher::new_keyed(key.expose());
                 decimal::canonical(number, |byte| {
                     hasher.update(&[byte]);
                 });
-                hasher.finalize()
+                self.write_hash(hasher.finalize(), out);
             }
             Scalar::Null => return Outcome::Unchanged,
             Scalar::Bool(_) => return Outcome::Mismatch,
-        };
+        }
+        Outcome::Replaced
+    }
+
+    /// Writes the pseudonym of a canonical value, or keeps its place free until enough wait.
+    #[inline]
+    fn write(
+        &self,
+        value: &[u8],
+        key: &PseudonymKey,
+        context: &mut Context<'_>,
+        out: &mut Out<'_>,
+    ) {
+        match &mut context.waiting {
+            Some(waiting) if value.len() <= VALUE_BYTES_MAX => {
+                out.open();
+                out.push(&self.prefix);
+                waiting.push(key.expose(), value, out.mark());
+                out.push_plain(&[b'0'; HASH_CHARS]);
+                out.close();
+            }
+            _ => self.write_hash(blake3::keyed_hash(key.expose(), value), out),
+        }
+    }
+
+    fn write_hash(&self, hash: blake3::Hash, out: &mut Out<'_>) {
+        let shown = hash.as_bytes().first_chunk().copied().unwrap_or_default();
         out.open();
         out.push(&self.prefix);
-        out.push_plain(&base32hex(hash.as_bytes()));
+        out.push_plain(&spell_hash(shown));
         out.close();
-        Outcome::Replaced
     }
 }
 
-/// RFC 4648 section 7, lower case, unpadded, of the first 16 bytes.
-fn base32hex(hash: &[u8; 32]) -> [u8; SHOWN_CHARS] {
+/// A hash as pseudonyms show it: RFC 4648 section 7, lower case, unpadded.
+#[must_use]
+pub fn spell_hash(hash: [u8; HASH_BYTES]) -> [u8; HASH_CHARS] {
     const DIGITS: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
-    let mut shown = [0; SHOWN_BYTES];
-    shown.copy_from_slice(&hash[..SHOWN_BYTES]);
-    let bits = u128::from_be_bytes(shown);
+    let bits = u128::from_be_bytes(hash);
     // 26 characters hold 130 bits: the last one's two lowest bits are zero.
     std::array::from_fn(|number| {
         let shift = 123 - 5 * i32::try_from(number).unwrap_or(0);
@@ -97,9 +121,9 @@ mod tests {
     #[test]
     fn base32hex_is_the_library_s() {
         for seed in 0..200u8 {
-            let hash = *blake3::hash(&[seed]).as_bytes();
-            let want = data_encoding::BASE32HEX_NOPAD.encode(&hash[..16]).to_lowercase();
-            assert_eq!(base32hex(&hash), want.as_bytes());
+            let hash = *blake3::hash(&[seed]).as_bytes().first_chunk().unwrap();
+            let want = data_encoding::BASE32HEX_NOPAD.encode(&hash).to_lowercase();
+            assert_eq!(spell_hash(hash), want.as_bytes());
         }
     }
 }

@@ -306,6 +306,7 @@ fn through_the_engine(
     for (offset, planted) in (0..).zip(&planted) {
         engine.clean(policies, route, &planted.record(offset), &mut batch);
     }
+    batch.complete();
     for (index, planted) in planted.iter().enumerate() {
         let record = planted.record(0);
         let outcome = batch.outcome(index, &record, policies);

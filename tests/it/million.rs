@@ -8,8 +8,7 @@
 //! knows just enough of YAML for them, and refuses what it does not know. One event in 40 carries
 //! canaries; they are searched in all topics that limpid writes, in its metrics and its log.
 
-use crate::naive::transforms::{self, Done, Scalar};
-use crate::naive::{self, Action, Bounds, Expected, Flaw, Policy, Rule};
+use crate::naive::{self, Action, Bounds, Expected, Flaw, Parts, Policy, Rule};
 use limpid::demo::events::{Event, Events, Kind, TENANT_HEADER};
 use limpid::error::Reason;
 use limpid::format::paths::Segment;
@@ -25,7 +24,6 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -75,10 +73,9 @@ fn a_wrong_record_is_noticed() {
         );
     }
     let mut all = Made::all();
-    let is_clean =
-        |made: &Made| matches!(tenants.expected(made, Flaw::None), Arrives::Clean { .. });
+    let is_clean = |made: &Made| tenants.expected(made, Flaw::None).is_ok();
     let made = all.find(|made| made.canary && is_clean(made)).expect("one in 40");
-    let nothing = Policy { rules: Vec::new(), unlisted: Unlisted::Keep };
+    let nothing = Policy::new(Vec::new(), Unlisted::Keep);
     let bare = naive::clean(&nothing, &made.event.value, &[0; 32], USUAL, Flaw::None);
     assert!(matches!(bare, Expected::Clean(clean) if shows(&clean)), "it is in there");
 }
@@ -192,37 +189,31 @@ fn escaped() -> [String; 2] {
 /// A demo policy, as the twin reads it.
 struct Tenant {
     policy: Policy,
-    key_rule: Option<usize>,
-    header_rules: Vec<(String, usize)>,
     epoch_ms: u64,
 }
 
 struct Tenants(BTreeMap<String, Tenant>);
 
+type OwnHeaders = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
 /// What should arrive: a clean record, or a withheld one's possible reasons.
-#[derive(Debug, PartialEq, Eq)]
-enum Arrives {
-    Clean { value: Vec<u8>, key: Option<Vec<u8>>, headers: OwnList },
-    Withheld(Vec<Reason>),
+type Arrives = Result<Parts, Vec<Reason>>;
+
+fn hash(parts: &Parts) -> blake3::Hash {
+    blake3::hash(format!("{parts:?}").as_bytes())
 }
 
-type OwnList = Vec<(String, Option<Vec<u8>>)>;
-
-impl Arrives {
-    fn hash(&self) -> blake3::Hash {
-        blake3::hash(format!("{self:?}").as_bytes())
+/// A record for people to read.
+fn shown(parts: &Parts) -> String {
+    let text = |bytes: &Option<Vec<u8>>| match bytes {
+        Some(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        None => "none".to_owned(),
+    };
+    let mut shown = format!("{}\n  key {}", text(&parts.value), text(&parts.key));
+    for (name, value) in &parts.headers {
+        shown += &format!("\n  {}: {}", String::from_utf8_lossy(name), text(value));
     }
-}
-
-impl fmt::Display for Arrives {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Clean { value, key, headers } = self else { return write!(f, "{self:?}") };
-        let text = String::from_utf8_lossy;
-        write!(f, "{}\n  key {:?}", text(value), key.as_deref().map(text))?;
-        headers
-            .iter()
-            .try_for_each(|(name, value)| write!(f, "\n  {name}: {:?}", value.as_deref().map(text)))
-    }
+    shown
 }
 
 impl Tenants {
@@ -249,12 +240,12 @@ impl Tenants {
             Kind::Audit => Some(event.key.clone()),
             Kind::Access => match tenant_member(&event.value) {
                 Ok(name) => name.map(String::into_bytes),
-                Err(reason) => return Arrives::Withheld(vec![reason]),
+                Err(reason) => return Err(vec![reason]),
             },
         };
         let name = name.and_then(|name| String::from_utf8(name).ok()).unwrap_or_default();
         let Some(tenant) = self.0.get(&name) else {
-            return Arrives::Withheld(vec![Reason::Tenant]);
+            return Err(vec![Reason::Tenant]);
         };
         tenant.expected(made, &name, flaw)
     }
@@ -276,34 +267,13 @@ fn tenant_member(value: &[u8]) -> Result<Option<String>, Reason> {
 impl Tenant {
     fn expected(&self, made: &Made, name: &str, flaw: Flaw) -> Arrives {
         let key = self.pseudonym_key(name, made.timestamp_ms());
-        let value = match naive::clean(&self.policy, &made.event.value, &key, USUAL, flaw) {
-            Expected::Clean(value) => value,
-            Expected::Withheld(reasons) => return Arrives::Withheld(reasons),
+        let Event { key: bare_key, value, headers, .. } = &made.event;
+        let parts = Parts {
+            key: Some(bare_key.clone()),
+            value: Some(value.clone()),
+            headers: headers.clone(),
         };
-        let bare = |rule: Option<usize>, bytes: &[u8]| self.bare(rule, bytes, &key);
-        let headers = made.event.headers.iter().filter_map(|(name, value)| {
-            let name = String::from_utf8(name.clone()).expect("the demo's names are text");
-            let rule = self.header_rules.iter().find(|(named, _)| *named == name);
-            let value = bare(rule.map(|(_, rule)| *rule), value.as_deref().expect("has one"))?;
-            Some((name, Some(value)))
-        });
-        let headers = headers.collect();
-        Arrives::Clean { value, key: bare(self.key_rule, &made.event.key), headers }
-    }
-
-    /// A key or a header's value; `None` if it goes.
-    fn bare(&self, rule: Option<usize>, bytes: &[u8], key: &[u8; 32]) -> Option<Vec<u8>> {
-        let Some(rule) = rule else {
-            return (self.policy.unlisted == Unlisted::Keep).then(|| bytes.to_vec());
-        };
-        let text = std::str::from_utf8(bytes).expect("the demo's keys and headers are text");
-        let action = &self.policy.rules[rule].action;
-        match transforms::apply(action, &Scalar::Text(text), key, Flaw::None) {
-            Done::Unchanged => Some(bytes.to_vec()),
-            Done::Text(text) | Done::Number(text) => Some(text.into_bytes()),
-            Done::Mismatch => Some(naive::REDACTED.into()),
-            Done::Dropped => None,
-        }
+        naive::clean_parts(&self.policy, &parts, &key, USUAL, flaw)
     }
 
     fn pseudonym_key(&self, tenant: &str, timestamp_ms: i64) -> [u8; 32] {
@@ -322,12 +292,7 @@ impl Tenant {
     /// Reads a demo policy, line by line.
     fn read(text: &str) -> (String, Self) {
         let mut name = String::new();
-        let mut tenant = Self {
-            policy: Policy { rules: Vec::new(), unlisted: Unlisted::Keep },
-            key_rule: None,
-            header_rules: Vec::new(),
-            epoch_ms: 0,
-        };
+        let mut tenant = Self { policy: Policy::new(Vec::new(), Unlisted::Keep), epoch_ms: 0 };
         let mut lines = text.lines().filter(|line| !line.trim_start().starts_with('#')).peekable();
         while let Some(line) = lines.next().filter(|line| *line != "tests:") {
             match line.split_once(": ").unwrap_or((line, "")) {
@@ -354,9 +319,9 @@ impl Tenant {
         let mut paths = Vec::new();
         for field in fields {
             if field == "$key" {
-                self.key_rule.get_or_insert(number);
+                self.policy.key_rule.get_or_insert(number);
             } else if let Some(name) = field.strip_prefix("$header.") {
-                self.header_rules.push((name.to_owned(), number));
+                self.policy.header_rules.push((Some(name.to_owned()), number));
             } else {
                 paths.push(path(field));
             }
@@ -695,11 +660,11 @@ impl Judge {
             let there = (made.kind().name(), made.partition());
             let end = ends.entry(there).or_default();
             match tenants.expected(&made, Flaw::None) {
-                Arrives::Withheld(reasons) => {
+                Err(reasons) => {
                     let _ = withheld.insert((there.0, there.1, *end), reasons);
                 }
-                arrives @ Arrives::Clean { .. } => {
-                    let to_come = ToCome { number: made.number, hash: arrives.hash() };
+                Ok(parts) => {
+                    let to_come = ToCome { number: made.number, hash: hash(&parts) };
                     clean.entry(there).or_default().push(to_come);
                 }
             }
@@ -726,15 +691,19 @@ impl Judge {
     fn look(&mut self, message: &BorrowedMessage<'_>) {
         let parts = [message.key(), message.payload()];
         assert!(!parts.into_iter().flatten().any(shows), "a canary in {}", message.topic());
-        let headers: OwnList = message.headers().map_or_else(Vec::new, |headers| {
+        let headers: OwnHeaders = message.headers().map_or_else(Vec::new, |headers| {
             let own = |header: Header<'_, &[u8]>| {
-                (header.key.to_owned(), header.value.map(<[u8]>::to_vec))
+                (header.key.as_bytes().to_vec(), header.value.map(<[u8]>::to_vec))
             };
             headers.iter().map(own).collect()
         });
+        let topic = message.topic();
         for (name, value) in &headers {
-            assert!(!shows(name.as_bytes()), "a canary in a header of {}", message.topic());
-            assert!(!shows(value.as_deref().unwrap_or_default()), "a canary in header {name}");
+            assert!(!shows(name), "a canary in a header's name in {topic}");
+            assert!(
+                !shows(value.as_deref().unwrap_or_default()),
+                "a canary in a header in {topic}"
+            );
         }
         match self.clean_topics.get(message.topic()).copied() {
             Some(kind) => self.look_at_clean(kind, message, headers),
@@ -743,27 +712,30 @@ impl Judge {
     }
 
     /// The next clean record of its partition: this one, byte for byte.
-    fn look_at_clean(&mut self, kind: &'static str, message: &BorrowedMessage<'_>, own: OwnList) {
+    fn look_at_clean(
+        &mut self,
+        kind: &'static str,
+        message: &BorrowedMessage<'_>,
+        headers: OwnHeaders,
+    ) {
         let partition = message.partition();
         let next = self.to_come.get_mut(&(kind, partition)).and_then(Iterator::next);
         let next = next.unwrap_or_else(|| panic!("more came than was made in {kind}/{partition}"));
-        let got = Arrives::Clean {
-            value: message.payload().expect("no tombstones").to_vec(),
-            key: message.key().map(<[u8]>::to_vec),
-            headers: own,
-        };
-        if got.hash() != next.hash {
+        let own = |bytes: &[u8]| bytes.to_vec();
+        let got = Parts { key: message.key().map(own), value: message.payload().map(own), headers };
+        if hash(&got) != next.hash {
             let made = made(next.number);
-            panic!("{made:?}\ncame as {got}\nnot as  {}", self.tenants.expected(&made, Flaw::None));
+            let want = self.tenants.expected(&made, Flaw::None).expect("clean before");
+            panic!("{made:?}\ncame as {}\nnot as  {}", shown(&got), shown(&want));
         }
         let timestamp = message.timestamp().to_millis();
         assert_eq!(timestamp, Some(timestamp_ms(next.number)), "event {}", next.number);
         self.clean_seen += 1;
     }
 
-    fn look_at_withheld(&mut self, headers: &OwnList) {
+    fn look_at_withheld(&mut self, headers: &OwnHeaders) {
         let header = |wanted: &str| {
-            let value = headers.iter().find(|(name, _)| name == wanted);
+            let value = headers.iter().find(|(name, _)| name == wanted.as_bytes());
             let value = value.and_then(|(_, value)| value.clone()).expect("a quarantine header");
             String::from_utf8(value).expect("text")
         };

@@ -3,14 +3,17 @@
 
 use crate::naive::bridge::{self, Kernel, difference};
 use crate::naive::made::{self, Choices, noise};
-use crate::naive::{Bounds, Expected, Flaw, Policy, json};
-use limpid::policy::{OnMismatch, Unlisted};
+use crate::naive::{Bounds, Expected, Flaw, Parts, Policy, json};
+use limpid::engine::{Batch, Clean, CleanHeaders, Engine, Limits, Outcome, Route, TenantSource};
+use limpid::error::Reason;
+use limpid::policy::{OnMismatch, Policies, Unlisted};
+use limpid::record::{Headers as _, Raw, Record};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 const USUAL: Bounds = Bounds { depth: 128, value_bytes: 1 << 20, clean_bytes: 1 << 20 };
 
-const NO_RULES: Policy = Policy { rules: Vec::new(), unlisted: Unlisted::Keep };
+const NO_RULES: Policy = Policy::new(Vec::new(), Unlisted::Keep);
 
 /// One made case: a policy, a record's value, bounds.
 fn case(bytes: &[u8], damaged: bool) -> (Policy, Vec<u8>, Bounds) {
@@ -62,6 +65,16 @@ proptest! {
         agree(&policy, &value, bounds)?;
     }
 
+    /// Whole records of two tenants, their keys and headers, in one batch and two epochs.
+    #[test]
+    fn engine_and_twin_agree_on_batches(bytes in vec(any::<u8>(), 0..3000)) {
+        let mut choices = Choices::new(&bytes);
+        let policies = [made::whole_policy(&mut choices), made::whole_policy(&mut choices)];
+        let records: Vec<Addressed> =
+            (0..choices.below(12)).map(|_| addressed(&mut choices)).collect();
+        batch_agrees(&policies, &records)?;
+    }
+
     #[test]
     fn without_rules_a_record_is_itself(bytes in vec(any::<u8>(), 0..400)) {
         let value = made::record(&mut Choices::new(&bytes));
@@ -110,6 +123,94 @@ proptest! {
     fn the_twin_reads_arbitrary_bytes_like_serde_json(value in "[\\[\\]{}\",:\\\\ut0-9eE.+\\- nulrasf\u{0}é]{0,24}") {
         reads_like_the_others(value.as_bytes())?;
     }
+}
+
+/// A record, with its tenant and its time.
+#[derive(Debug)]
+struct Addressed {
+    tenant: usize,
+    timestamp_ms: i64,
+    parts: Parts,
+}
+
+const TENANTS: [&str; 3] = ["acme", "globex", "nobody"];
+
+fn addressed(choices: &mut Choices<'_>) -> Addressed {
+    let tenant = choices.below(8) % 3;
+    let day = i64::try_from(bridge::EPOCH_MS).expect("small");
+    let timestamp_ms = bridge::TIMESTAMP_MS + day * i64::from(choices.below(4) == 3);
+    let mut parts = made::parts(choices);
+    parts.headers.push((b"tenant".to_vec(), Some(TENANTS[tenant].into())));
+    Addressed { tenant, timestamp_ms, parts }
+}
+
+impl Addressed {
+    fn record(&self) -> Record<'_> {
+        Record {
+            topic: "raw",
+            partition: 0,
+            offset: 0,
+            timestamp_ms: Some(self.timestamp_ms),
+            key: self.parts.key.as_deref().map(Raw::new),
+            value: self.parts.value.as_deref().map(Raw::new),
+            headers: &self.parts.headers,
+        }
+    }
+
+    fn expected(&self, policies: &[Policy; 2]) -> Result<Parts, Vec<Reason>> {
+        let policy = policies.get(self.tenant).ok_or_else(|| vec![Reason::Tenant])?;
+        let key = bridge::key_of(TENANTS[self.tenant], self.timestamp_ms);
+        crate::naive::clean_parts(policy, &self.parts, &key, USUAL, Flaw::None)
+    }
+}
+
+fn batch_agrees(policies: &[Policy; 2], records: &[Addressed]) -> Result<(), TestCaseError> {
+    let plan = |tenant: usize| bridge::plan_for(TENANTS[tenant], &policies[tenant]);
+    let (Some(first), Some(second)) = (plan(0), plan(1)) else { return Ok(()) };
+    let plans = Policies::new(vec![first, second]).expect("two tenants");
+    let tenant = TenantSource::Header(b"tenant".as_slice().into());
+    let route = Route { index: 0, tenant, default_tenant: None };
+    let (mut engine, mut batch) = (Engine::new(Limits::default()), Batch::default());
+    // Twice, as the second time everything is reused.
+    for _ in 0..2 {
+        batch.clear();
+        for record in records {
+            engine.clean(&plans, &route, &record.record(), &mut batch);
+        }
+        batch.complete();
+        for (index, addressed) in records.iter().enumerate() {
+            let record = addressed.record();
+            let got = match batch.outcome(index, &record, &plans) {
+                Outcome::Clean(clean) => Ok(left(&clean, &addressed.parts)),
+                Outcome::Withheld(withheld) => Err(withheld.reason),
+            };
+            let twin = addressed.expected(policies);
+            let agree = match (&got, &twin) {
+                (Ok(got), Ok(parts)) => got == parts,
+                (Err(reason), Err(reasons)) => reasons.contains(reason),
+                _ => false,
+            };
+            let [first, second] = policies;
+            prop_assert!(
+                agree,
+                "{first}{second}record {index} of {records:#?}\nlimpid: {got:?}\ntwin:   {twin:?}"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What is left of a record.
+fn left(clean: &Clean<'_>, before: &Parts) -> Parts {
+    let headers = match clean.headers() {
+        CleanHeaders::Same => before.headers.clone(),
+        CleanHeaders::Edited(edited) => (0..edited.count())
+            .filter_map(|index| edited.get(index))
+            .map(|(name, value)| (name.to_vec(), value.map(|value| value.expose().to_vec())))
+            .collect(),
+    };
+    let own = |bytes: &[u8]| bytes.to_vec();
+    Parts { key: clean.key().map(own), value: clean.value().map(own), headers }
 }
 
 /// Does a second pass of it change nothing? A pseudonym has a pseudonym of its own, and what a
@@ -175,16 +276,29 @@ fn the_twin_does_what_the_contract_says() {
     let mismatch = OnMismatch::Redact;
     let rule = |action, path: Vec<_>| Rule { paths: vec![path], action, mismatch };
     let name = |name: &str| Name(name.into());
-    let policy = Policy {
-        rules: vec![
+    let policy = Policy::new(
+        vec![
             rule(Action::Keep, vec![name("a"), AnyDepth, name("ok")]),
             rule(Action::Drop, vec![name("a")]),
             rule(Action::Redact, vec![name("b")]),
         ],
-        unlisted: Unlisted::Keep,
-    };
+        Unlisted::Keep,
+    );
     let value =
         br#" {"\u0061":{"x":1, "ok" : 2 ,"y":[3,{"z":4}]},"a":5,"b":[6],"b":null,"c":1.0} "#;
     let clean = br#" {"\u0061":{"ok" : 2 ,"y":[{}]},"b":"[redacted]","b":null,"c":1.0} "#;
     assert_eq!(expected(&policy, value), Expected::Clean(clean.to_vec()));
+}
+
+/// `**` steps over no name, and the value is no array: it is the one element that `[*]` names.
+#[test]
+fn a_lone_value_is_the_element_behind_any_depth_too() {
+    use crate::naive::{Action, Rule};
+    use limpid::format::paths::Segment::{AnyDepth, AnyElement, Name};
+    let path = vec![AnyElement, AnyDepth, AnyElement, Name("ip".into())];
+    let redact = Rule { paths: vec![path], action: Action::Redact, mismatch: OnMismatch::Redact };
+    let policy = Policy::new(vec![redact], Unlisted::Keep);
+    let mut kernel = Kernel::new(bridge::plan(&policy).expect("small"), USUAL);
+    let clean = kernel.clean(br#"{"ip":"1.2.3.4"}"#).expect("a record");
+    assert_eq!(String::from_utf8_lossy(&clean), r#"{"ip":"[redacted]"}"#);
 }

@@ -30,7 +30,7 @@ const STRANGERS: &[(&str, &[&str])] = &[
 
 /// Words that only some places may use: the words, the places, the reason.
 const ONLY_IN: &[(&[&str], &[&str], &str)] = &[
-    (&["unsafe"], &["scan/", "kafka/"], "only scan/ and kafka/ may be unsafe"),
+    (&["unsafe"], &["scan/", "hash/", "kafka/"], "only scan/, hash/ and kafka/ may be unsafe"),
     (&["rdkafka"], &["kafka/"], "only kafka/ knows the client library"),
     (
         &["println!", "print!", "eprintln!", "eprint!", "stdout()"],

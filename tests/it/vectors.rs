@@ -31,8 +31,8 @@ fn pseudonym(vector: &Value) -> String {
         None => Scalar::Text(text(vector, "text")),
     };
     let mut bytes = Vec::new();
-    let context = Context { pseudonym_key: Some(&key) };
-    let outcome = transform.apply(value, context, &mut Out::plain(&mut bytes));
+    let mut context = Context { pseudonym_key: Some(&key), waiting: None };
+    let outcome = transform.apply(value, &mut context, &mut Out::plain(&mut bytes));
     assert_eq!(outcome, Outcome::Replaced);
     String::from_utf8(bytes).unwrap()
 }

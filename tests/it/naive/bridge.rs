@@ -16,16 +16,20 @@ const SECRET: [u8; 32] = *b"a secret that keeps no secret :)";
 /// Their tenant.
 pub const TENANT: &str = "acme";
 /// Their epoch, and a time in it.
-const EPOCH_MS: u64 = 86_400_000;
+pub const EPOCH_MS: u64 = 86_400_000;
 pub const TIMESTAMP_MS: i64 = 1_790_000_000_000;
 
 /// A plan for a policy; `None` if its paths multiply to too many states.
 pub fn plan(policy: &Policy) -> Option<Plan> {
+    plan_for(TENANT, policy)
+}
+
+/// A plan of this tenant.
+pub fn plan_for(tenant: &str, policy: &Policy) -> Option<Plan> {
     let mut paths = Vec::new();
     for (number, rule) in policy.rules.iter().enumerate() {
-        let rule_id = RuleId::try_from(number).expect("few rules");
         paths.extend(rule.paths.iter().map(|segments| RulePath {
-            rule: rule_id,
+            rule: rule_id(number),
             whole: rule.action.whole(),
             segments: segments.clone(),
         }));
@@ -33,7 +37,7 @@ pub fn plan(policy: &Policy) -> Option<Plan> {
     let drop_unlisted = policy.unlisted == limpid::policy::Unlisted::Drop;
     let secret = Arc::new(Secret::new(SECRET));
     Some(Plan {
-        tenant: TENANT.into(),
+        tenant: tenant.into(),
         version: 1,
         paths: Paths::compile(&paths, drop_unlisted).ok()?.into(),
         rules: policy
@@ -46,11 +50,22 @@ pub fn plan(policy: &Policy) -> Option<Plan> {
                 label: number.to_string(),
             })
             .collect(),
-        key_rule: None,
-        header_rules: Vec::<(HeaderName, RuleId)>::new(),
+        key_rule: policy.key_rule.map(rule_id),
+        header_rules: policy
+            .header_rules
+            .iter()
+            .map(|(name, rule)| {
+                let named = name.as_deref().map(|name| HeaderName::Named(name.into()));
+                (named.unwrap_or(HeaderName::Any), rule_id(*rule))
+            })
+            .collect(),
         unlisted: policy.unlisted,
-        pseudonyms: Some(Pseudonyms::new(secret, TENANT, Epoch::every_ms(EPOCH_MS))),
+        pseudonyms: Some(Pseudonyms::new(secret, tenant, Epoch::every_ms(EPOCH_MS))),
     })
+}
+
+fn rule_id(number: usize) -> RuleId {
+    RuleId::try_from(number).expect("few rules")
 }
 
 /// The transform that does what `action` says.
@@ -98,11 +113,16 @@ pub fn pseudonym_key() -> PseudonymKey {
 
 /// The pseudonym key of made policies at [`TIMESTAMP_MS`], derived here once more.
 pub fn key() -> [u8; 32] {
-    let number = TIMESTAMP_MS.div_euclid(i64::try_from(EPOCH_MS).expect("small"));
-    let length = u32::try_from(TENANT.len()).expect("short");
+    key_of(TENANT, TIMESTAMP_MS)
+}
+
+/// The pseudonym key of a tenant's made policy at a time.
+pub fn key_of(tenant: &str, timestamp_ms: i64) -> [u8; 32] {
+    let number = timestamp_ms.div_euclid(i64::try_from(EPOCH_MS).expect("small"));
+    let length = u32::try_from(tenant.len()).expect("short");
     let mut material = SECRET.to_vec();
     material.extend(length.to_le_bytes());
-    material.extend(TENANT.bytes());
+    material.extend(tenant.bytes());
     material.extend(EPOCH_MS.to_le_bytes());
     material.extend(number.to_le_bytes());
     blake3::derive_key("limpid pseudonym v1", &material)
@@ -151,6 +171,7 @@ impl Kernel {
         };
         self.batch.clear();
         self.engine.clean(&self.policies, &self.route, &record, &mut self.batch);
+        self.batch.complete();
         match self.batch.outcome(0, &record, &self.policies) {
             Outcome::Clean(clean) => Ok(clean.value().expect("no tombstone").to_vec()),
             Outcome::Withheld(withheld) => Err(withheld.reason),

@@ -5,7 +5,7 @@
 //! few addresses and URLs in all their spellings. What is there by choice 0 is the simplest, so
 //! that a source which has run dry ends quickly.
 
-use super::{Action, Bounds, Policy, Rule};
+use super::{Action, Bounds, Parts, Policy, Rule};
 use limpid::format::paths::Segment;
 use limpid::policy::{OnMismatch, Unlisted};
 
@@ -484,8 +484,47 @@ fn url(choices: &mut Choices<'_>) -> String {
 /// A policy of a few rules.
 pub fn policy(choices: &mut Choices<'_>) -> Policy {
     let unlisted = if choices.once_in(3) { Unlisted::Drop } else { Unlisted::Keep };
-    let rules = (0..choices.below(6)).map(|_| rule(choices)).collect();
-    Policy { rules, unlisted }
+    let rules: Vec<Rule> = (0..choices.below(6)).map(|_| rule(choices)).collect();
+    Policy::new(rules, unlisted)
+}
+
+/// A policy with rules for key and headers too.
+pub fn whole_policy(choices: &mut Choices<'_>) -> Policy {
+    let mut policy = policy(choices);
+    let count = policy.rules.len();
+    if count > 0 {
+        policy.key_rule = choices.once_in(2).then(|| choices.below(count));
+        let mut numbers: Vec<usize> = (0..choices.below(3)).map(|_| choices.below(count)).collect();
+        numbers.sort_unstable();
+        let any = |name: &str| (!name.is_empty()).then(|| name.to_owned());
+        policy.header_rules =
+            numbers.into_iter().map(|rule| (any(choices.of(&HEADERS)), rule)).collect();
+    }
+    policy
+}
+
+/// Names of headers; no name is a rule for any header.
+const HEADERS: [&str; 4] = ["", "mail", "Mail", "ip"];
+
+/// A record with key and headers; some are tombstones, some not UTF-8.
+pub fn parts(choices: &mut Choices<'_>) -> Parts {
+    let bare = |choices: &mut Choices<'_>| match choices.below(8) {
+        0 => None,
+        1 => Some(b"\xff\"x".to_vec()),
+        2 => Some(address_list(choices).into_bytes()),
+        3 => Some(url(choices).into_bytes()),
+        4 => Some(choices.of(&NUMBERS).as_bytes().to_vec()),
+        _ => Some(choices.of(&PLAIN).as_bytes().to_vec()),
+    };
+    let key = bare(choices);
+    let headers = (0..choices.below(4))
+        .map(|_| (choices.of(&HEADERS[1..]).as_bytes().to_vec(), bare(choices)))
+        .collect();
+    let value = (!choices.once_in(8)).then(|| {
+        let value = record(choices);
+        if choices.once_in(4) { damaged(choices, value) } else { value }
+    });
+    Parts { key, value, headers }
 }
 
 fn rule(choices: &mut Choices<'_>) -> Rule {

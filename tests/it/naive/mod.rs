@@ -31,6 +31,17 @@ pub const REDACTED: &str = "[redacted]";
 pub struct Policy {
     pub rules: Vec<Rule>,
     pub unlisted: Unlisted,
+    /// The rule for the record's key.
+    pub key_rule: Option<usize>,
+    /// Rules for headers: of this name, or of any.
+    pub header_rules: Vec<(Option<String>, usize)>,
+}
+
+impl Policy {
+    /// A policy for values alone.
+    pub const fn new(rules: Vec<Rule>, unlisted: Unlisted) -> Self {
+        Self { rules, unlisted, key_rule: None, header_rules: Vec::new() }
+    }
 }
 
 /// One rule a line: its paths, what it does.
@@ -41,6 +52,9 @@ impl fmt::Display for Policy {
             let paths: Vec<String> = rule.paths.iter().map(|path| written(path)).collect();
             let paths = paths.join(" | ");
             writeln!(f, "  {paths}: {:?}, mismatch {:?}", rule.action, rule.mismatch)?;
+        }
+        if self.key_rule.is_some() || !self.header_rules.is_empty() {
+            writeln!(f, "  $key: {:?}, $header: {:?}", self.key_rule, self.header_rules)?;
         }
         Ok(())
     }
@@ -203,6 +217,77 @@ pub fn clean(
         reasons.push(Reason::Limits);
     }
     if reasons.is_empty() { Expected::Clean(out) } else { Expected::Withheld(reasons) }
+}
+
+/// A record's parts; what a plan leaves of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parts {
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+/// What the engine should make of a whole record: its clean parts, or the possible reasons.
+pub fn clean_parts(
+    policy: &Policy,
+    parts: &Parts,
+    key: &[u8; 32],
+    bounds: Bounds,
+    flaw: Flaw,
+) -> Result<Parts, Vec<Reason>> {
+    let mut reasons = Vec::new();
+    let value = parts.value.as_ref().map(|value| clean(policy, value, key, bounds, flaw));
+    let value = match value {
+        None => None,
+        Some(Expected::Clean(value)) => Some(value),
+        Some(Expected::Withheld(found)) => {
+            reasons = found;
+            None
+        }
+    };
+    let mut bare = |rule: Option<usize>, value: Option<&[u8]>| match (rule, value) {
+        (None, value) => (policy.unlisted == Unlisted::Keep).then(|| value.map(<[u8]>::to_vec)),
+        (Some(rule), None) => (policy.rules[rule].action != Action::Drop).then_some(None),
+        (Some(rule), Some(bytes)) => match bare_bytes(&policy.rules[rule], bytes, key, flaw) {
+            Ok(value) => value.map(Some),
+            Err(reason) => {
+                reasons.push(reason);
+                None
+            }
+        },
+    };
+    let clean_key = parts.key.as_deref().and_then(|key| bare(policy.key_rule, Some(key)).flatten());
+    let headers = parts.headers.iter().filter_map(|(name, value)| {
+        let fits = |wanted: &Option<String>| {
+            wanted.as_ref().is_none_or(|wanted| wanted.as_bytes() == name)
+        };
+        let rule = policy.header_rules.iter().find(|(wanted, _)| fits(wanted));
+        Some((name.clone(), bare(rule.map(|(_, rule)| *rule), value.as_deref())?))
+    });
+    let clean = Parts { value, key: clean_key, headers: headers.collect() };
+    if reasons.is_empty() { Ok(clean) } else { Err(reasons) }
+}
+
+/// A key or a header's value under a rule: text, or a value of another kind.
+fn bare_bytes(
+    rule: &Rule,
+    bytes: &[u8],
+    key: &[u8; 32],
+    flaw: Flaw,
+) -> Result<Option<Vec<u8>>, Reason> {
+    let done = match std::str::from_utf8(bytes) {
+        Ok(text) => transforms::apply(&rule.action, &Scalar::Text(text), key, flaw),
+        Err(_) if rule.action == Action::Keep => Done::Unchanged,
+        Err(_) if rule.action == Action::Drop => Done::Dropped,
+        Err(_) => Done::Mismatch,
+    };
+    match (done, rule.mismatch) {
+        (Done::Unchanged, _) | (Done::Mismatch, OnMismatch::Keep) => Ok(Some(bytes.to_vec())),
+        (Done::Text(text) | Done::Number(text), _) => Ok(Some(text.into_bytes())),
+        (Done::Dropped, _) => Ok(None),
+        (Done::Mismatch, OnMismatch::Redact) => Ok(Some(REDACTED.into())),
+        (Done::Mismatch, OnMismatch::Quarantine) => Err(Reason::Mismatch),
+    }
 }
 
 /// What cannot be read is malformed. A reader that goes from left to right may meet too deep a

@@ -50,9 +50,9 @@ fn policies() -> Vec<Policy> {
     let query = Action::StripQuery { keep: vec!["a".to_owned()] };
     let pseudonym = Action::Pseudonymize { prefix: "u_".to_owned() };
     vec![
-        Policy { rules: vec![], unlisted: Unlisted::Keep },
-        Policy {
-            rules: vec![
+        Policy::new(vec![], Unlisted::Keep),
+        Policy::new(
+            vec![
                 rule(ip.clone(), &[&[name("ip")]]),
                 rule(query.clone(), &[&[name("url")]]),
                 rule(pseudonym.clone(), &[&[name("id")]]),
@@ -61,23 +61,20 @@ fn policies() -> Vec<Policy> {
                 rule(Action::Drop, &[&[name("d")]]),
                 rule(Action::Redact, &[&[name("r")]]),
             ],
-            unlisted: Unlisted::Keep,
-        },
-        Policy {
-            rules: vec![
+            Unlisted::Keep,
+        ),
+        Policy::new(
+            vec![
                 rule(Action::Keep, &[&[name("a"), AnyDepth, name("k")]]),
                 rule(Action::Drop, &[&[name("a")], &[AnyDepth, name("d")]]),
                 rule(Action::Redact, &[&[AnyName, AnyElement, name("r")]]),
             ],
-            unlisted: Unlisted::Drop,
-        },
-        Policy { rules: vec![rule(ip, &[&[AnyDepth]])], unlisted: Unlisted::Keep },
-        Policy { rules: vec![rule(query, &[&[AnyDepth]])], unlisted: Unlisted::Keep },
-        Policy { rules: vec![rule(pseudonym, &[&[AnyDepth]])], unlisted: Unlisted::Keep },
-        Policy {
-            rules: vec![rule(Action::Round { digits: 1 }, &[&[AnyDepth]])],
-            unlisted: Unlisted::Keep,
-        },
+            Unlisted::Drop,
+        ),
+        Policy::new(vec![rule(ip, &[&[AnyDepth]])], Unlisted::Keep),
+        Policy::new(vec![rule(query, &[&[AnyDepth]])], Unlisted::Keep),
+        Policy::new(vec![rule(pseudonym, &[&[AnyDepth]])], Unlisted::Keep),
+        Policy::new(vec![rule(Action::Round { digits: 1 }, &[&[AnyDepth]])], Unlisted::Keep),
     ]
 }
 
@@ -108,9 +105,9 @@ pub fn transform(data: &[u8]) {
 
 fn compare(action: &Action, real: &Scalar<'_>, naive: &transforms::Scalar<'_>) {
     let key = bridge::pseudonym_key();
-    let context = Context { pseudonym_key: Some(&key) };
+    let mut context = Context { pseudonym_key: Some(&key), waiting: None };
     let mut bytes = Vec::new();
-    let outcome = bridge::transform(action).apply(*real, context, &mut Out::json(&mut bytes));
+    let outcome = bridge::transform(action).apply(*real, &mut context, &mut Out::json(&mut bytes));
     let expected = transforms::apply(action, naive, &bridge::key(), Flaw::None);
     let agree = match (&expected, outcome) {
         (Done::Unchanged, Outcome::Unchanged)
