@@ -308,7 +308,7 @@ fn rounded(text: &str, decimals: usize, flaw: Flaw) -> Option<String> {
     let Decimal { minus, digits, exponent } = decimal(text);
     let shift = i128::try_from(decimals).expect("few");
     let before_point = i128::try_from(digits.len()).expect("short") + exponent;
-    if has_exponent && before_point > WRITTEN_OUT_MAX {
+    if before_point > WRITTEN_OUT_MAX {
         return None;
     }
     // The value in units of the last decimal that stays: an integer, then a rest.
