@@ -25,7 +25,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// A record as it lies in a topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Stored {
     /// Milliseconds since the Unix epoch.
     pub timestamp_ms: Option<i64>,
@@ -35,6 +35,13 @@ pub struct Stored {
     pub value: Option<Vec<u8>>,
     /// Its headers.
     pub headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+}
+
+impl std::fmt::Debug for Stored {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (key, value) = (self.key.as_deref().map(Raw::new), self.value.as_deref().map(Raw::new));
+        write!(f, "Stored({key:?}, {value:?}, {} headers)", self.headers.len())
+    }
 }
 
 /// A record of a clean topic, with where it came from.

@@ -140,7 +140,9 @@ fn user_info(url: &str) -> Option<std::ops::Range<usize>> {
 /// Where the authority begins, if there is one; `None` for a scheme that has no such parts.
 fn authority(url: &str) -> Option<Option<usize>> {
     let Some(scheme) = scheme(url) else {
-        return Some(url.starts_with("//").then_some(2));
+        // Browsers read either slash so, at a URL's start too.
+        let slashes = matches!(url.as_bytes(), [b'/' | b'\\', b'/' | b'\\', ..]);
+        return Some(slashes.then_some(2));
     };
     let rest = &url[scheme.len() + 1..];
     if ["http", "https", "ws", "wss", "ftp"].iter().any(|name| scheme.eq_ignore_ascii_case(name)) {
@@ -203,6 +205,8 @@ mod tests {
             ("https:u@h/p", "https:h/p"),
             ("ssh://git@h/p", "ssh://h/p"),
             ("//u@h/p", "//h/p"),
+            ("\\\\u:p@h", "\\\\h"),
+            ("/\\u:p@h", "/\\h"),
             ("/p?x", "/p"),
             ("?x", ""),
             ("localhost:80/p?x", "localhost:80/p"),

@@ -231,8 +231,13 @@ fn stripped(url: &str, keep: &[String], flaw: Flaw) -> Option<String> {
     let known = scheme.is_some_and(|scheme| {
         AUTHORITY_SCHEMES.iter().any(|known| known.eq_ignore_ascii_case(scheme))
     });
-    let authority =
-        if known { Some(after.trim_start_matches(['/', '\\'])) } else { after.strip_prefix("//") };
+    let authority = if known {
+        Some(after.trim_start_matches(['/', '\\']))
+    } else if scheme.is_none() {
+        after.strip_prefix(['/', '\\']).and_then(|rest| rest.strip_prefix(['/', '\\']))
+    } else {
+        after.strip_prefix("//")
+    };
     if scheme.is_some() && !known && !after.starts_with(['/', '\\']) {
         // A host and its port; a name that is no host is a scheme without a path, as of `tel:1234`.
         let port = after.split(['/', '\\', '?', '#']).next().unwrap_or_default();
