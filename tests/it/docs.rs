@@ -26,7 +26,7 @@ fn faults(name: &str, text: &str) -> Faults {
 }
 
 /// Fenced blocks: what stands behind the fence, and the text.
-fn blocks(page: &str) -> Vec<(String, String)> {
+pub fn blocks(page: &str) -> Vec<(String, String)> {
     let mut blocks = Vec::new();
     let mut lines = page.lines();
     while let Some(line) = lines.next() {

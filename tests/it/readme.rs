@@ -14,16 +14,7 @@ struct Block {
 }
 
 fn blocks(page: &str) -> Vec<Block> {
-    let mut blocks = Vec::new();
-    let mut lines = page.lines();
-    while let Some(line) = lines.next() {
-        if let Some(info) = line.strip_prefix("```") {
-            let text = lines.by_ref().take_while(|line| *line != "```");
-            let text = text.fold(String::new(), |text, line| text + line + "\n");
-            blocks.push(Block { info: info.to_owned(), text });
-        }
-    }
-    blocks
+    crate::docs::blocks(page).into_iter().map(|(info, text)| Block { info, text }).collect()
 }
 
 impl Block {
