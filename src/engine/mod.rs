@@ -9,10 +9,12 @@ mod batch;
 mod edit;
 mod tally;
 mod tenant;
+mod watch;
 
 pub use batch::{Batch, Clean, CleanHeaders, EditedHeaders, Outcome, Withheld};
 pub use tally::{RouteTally, RuleTally, Tally};
 pub use tenant::{FieldPath, TenantSource};
+pub use watch::{At, Decided, Watch};
 
 use crate::error::Reason;
 use crate::format::json::{Scratch, splice};
@@ -96,22 +98,36 @@ impl Engine {
         record: &Record<'_>,
         batch: &mut Batch,
     ) {
+        self.clean_watched(policies, route, record, batch, &mut ());
+    }
+
+    /// As [`Engine::clean`], reporting to `watch` what is decided about each value. The outcome is
+    /// the same.
+    pub fn clean_watched<W: Watch>(
+        &mut self,
+        policies: &Policies,
+        route: &Route,
+        record: &Record<'_>,
+        batch: &mut Batch,
+        watch: &mut W,
+    ) {
         if self.generation != policies.generation() {
             self.keys.clear();
             self.keys.resize(policies.plans().len(), None);
             self.generation = policies.generation();
         }
         batch.begin(policies);
-        let cleaned = guarded(|| self.clean_inner(policies, route, record, batch));
+        let cleaned = guarded(|| self.clean_inner(policies, route, record, batch, watch));
         batch.finish(route.index, record, cleaned);
     }
 
-    fn clean_inner(
+    fn clean_inner<W: Watch>(
         &mut self,
         policies: &Policies,
         route: &Route,
         record: &Record<'_>,
         batch: &mut Batch,
+        watch: &mut W,
     ) -> Result<(), Reason> {
         if record.value.is_some_and(|value| value.len() > self.limits.value_bytes) {
             return Err(Reason::Limits);
@@ -130,7 +146,7 @@ impl Engine {
         }
         let key = epoch_key(&mut self.keys[slot], plan, record.timestamp_ms)?;
         let batch::Open { out: mut parts, rules, waiting } = batch.parts(policies, slot);
-        let mut editor = PlanEditor::new(plan, key, waiting, rules);
+        let mut editor = PlanEditor::new(plan, key, waiting, rules, watch);
         if let Some(value) = record.value {
             let value = value.expose();
             let scratch = &mut self.scratch;

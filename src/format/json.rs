@@ -39,6 +39,13 @@ pub enum Edit {
 /// Decides about the values that rules name. The engine is one, the reader of a tenant's name
 /// another.
 pub trait Editor {
+    /// The value that begins at this offset of the input comes next. Costs nothing unless somebody
+    /// listens, as only those do who explain.
+    #[inline]
+    fn at(&mut self, start: usize) {
+        let _ = start;
+    }
+
     /// What `rule` does to every value, if it is always the same: then nothing is copied or read
     /// for it. Never [`Edit::Replace`].
     fn fixed(&mut self, rule: RuleId) -> Option<Edit>;
@@ -315,6 +322,7 @@ impl<E: Editor> Walk<'_, E> {
     #[inline]
     fn value(&mut self, state: StateId) -> Step<Fate> {
         let start = self.at;
+        self.editor.at(start);
         match self.peek() {
             b'"' => {
                 let span = self.string()?;
@@ -362,12 +370,10 @@ impl<E: Editor> Walk<'_, E> {
         match here {
             Here::Sift { rule, taken } => {
                 if self.sift(state)? {
-                    Ok(Fate::Stays)
-                } else if taken {
-                    Ok(self.untouched(Here::Gone(rule)))
-                } else {
-                    self.take(rule, start)
+                    return Ok(Fate::Stays);
                 }
+                self.editor.at(start);
+                if taken { Ok(self.untouched(Here::Gone(rule))) } else { self.take(rule, start) }
             }
             Here::Rule(rule) => {
                 self.skip()?;

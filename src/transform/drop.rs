@@ -1,6 +1,6 @@
 //! `drop`: the value goes.
 
-use super::{Example, Spec, Transform};
+use super::{Example, Shows, Spec, Transform};
 
 pub(super) static SPEC: Spec = Spec {
     name: "drop",
@@ -16,5 +16,6 @@ pub(super) static SPEC: Spec = Spec {
     ],
     needs_key: false,
     whole: true,
+    shows: Shows::Nothing,
     build: |_| Ok(Transform::Drop),
 };

@@ -1,6 +1,6 @@
 //! `redact`: a fixed word in place of the value.
 
-use super::{Example, Outcome, Spec, Transform};
+use super::{Example, Outcome, Shows, Spec, Transform};
 use crate::format::{Out, Scalar};
 
 /// What stands in place of a redacted value.
@@ -21,6 +21,7 @@ pub(super) static SPEC: Spec = Spec {
     ],
     needs_key: false,
     whole: true,
+    shows: Shows::Nothing,
     build: |_| Ok(Transform::Redact),
 };
 

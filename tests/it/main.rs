@@ -12,6 +12,7 @@ mod corpus;
 mod deploy;
 mod docs;
 mod expect;
+mod explain;
 mod filter;
 mod lane;
 mod leak;
