@@ -54,6 +54,7 @@ pub mod run;
 
 // The commands.
 pub mod filter;
+pub mod replay;
 pub mod explain;
 pub mod demo;
 pub mod cli;

@@ -36,7 +36,6 @@ pub fn main(args: Args) -> Result<ExitCode> {
     run::hush_panics();
     let config = config::load(&config)?;
     let policies = Arc::new(load_policies(&config)?);
-    config.check_default_policies(&policies)?;
     if check {
         run::check(&config)?;
         anstream::eprintln!("limpid: configuration, policies and topics fit");
@@ -63,13 +62,16 @@ fn serve(config: &Config, policies: Arc<Policies>) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn load_policies(config: &Config) -> Result<Policies> {
+pub(super) fn load_policies(config: &Config) -> Result<Policies> {
     let keyring = config.keyring.as_ref().map(Keyring::load).transpose()?;
     let mut faults = Faults::default();
-    load_folder(&config.policies, keyring.as_ref(), &mut faults).ok_or_else(|| {
-        faults.sort();
-        Error::usage(format!("the policies are refused\n{faults:#}"))
-    })
+    let policies =
+        load_folder(&config.policies, keyring.as_ref(), &mut faults).ok_or_else(|| {
+            faults.sort();
+            Error::usage(format!("the policies are refused\n{faults:#}"))
+        })?;
+    config.check_default_policies(&policies)?;
+    Ok(policies)
 }
 
 /// How long lanes may take after the second signal.

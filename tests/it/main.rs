@@ -23,5 +23,6 @@ mod oracle;
 mod quarantine;
 mod readme;
 mod reject;
+mod replay;
 mod tidy;
 mod vectors;
