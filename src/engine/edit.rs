@@ -5,12 +5,12 @@ use super::batch::Parts;
 use crate::error::Reason;
 use crate::format::json::{Edit, Editor};
 use crate::format::paths::RuleId;
-use crate::format::{Out, Scalar};
+use crate::format::{Container, Out, Scalar};
 use crate::hash::Waiting;
-use crate::keys::PseudonymKey;
+use crate::keys::EpochKeys;
 use crate::policy::{OnMismatch, Plan, Unlisted};
 use crate::record::Headers;
-use crate::transform::{self, Context, Outcome, Transform};
+use crate::transform::{self, Context, Outcome, Place, Transform};
 
 /// A plan at work on one record.
 pub(super) struct PlanEditor<'a> {
@@ -22,11 +22,12 @@ pub(super) struct PlanEditor<'a> {
 impl<'a> PlanEditor<'a> {
     pub(super) fn new(
         plan: &'a Plan,
-        pseudonym_key: Option<&'a PseudonymKey>,
+        keys: Option<&'a EpochKeys>,
+        place: Place<'a>,
         waiting: &'a mut Waiting,
         tally: &'a mut [RuleTally],
     ) -> Self {
-        Self { plan, context: Context { pseudonym_key, waiting: Some(waiting) }, tally }
+        Self { plan, context: Context { keys, place, waiting: Some(waiting) }, tally }
     }
 
     fn on_mismatch(&mut self, rule: usize, out: &mut Out<'_>) -> Result<Edit, Reason> {
@@ -46,12 +47,14 @@ impl<'a> PlanEditor<'a> {
         if let Ok(text) = simdutf8::basic::from_utf8(bytes) {
             return self.scalar(rule, Scalar::Text(text), out);
         }
-        if let Some(edit) = self.fixed(rule) {
-            return Ok(edit);
-        }
         let rule = usize::from(rule);
         self.tally[rule].hits += 1;
-        self.on_mismatch(rule, out)
+        match self.plan.rules[rule].transform.apply_bytes(out) {
+            Outcome::Unchanged => Ok(Edit::Keep),
+            Outcome::Replaced => Ok(Edit::Replace),
+            Outcome::Dropped => Ok(Edit::Drop),
+            Outcome::Mismatch => self.on_mismatch(rule, out),
+        }
     }
 }
 
@@ -89,10 +92,15 @@ impl Editor for PlanEditor<'_> {
         }
     }
 
-    fn container(&mut self, rule: RuleId, out: &mut Out<'_>) -> Result<Edit, Reason> {
+    fn container(
+        &mut self,
+        rule: RuleId,
+        container: Container,
+        out: &mut Out<'_>,
+    ) -> Result<Edit, Reason> {
         let rule = usize::from(rule);
         self.tally[rule].hits += 1;
-        Ok(match self.plan.rules[rule].transform.apply_whole(out) {
+        Ok(match self.plan.rules[rule].transform.apply_whole(container, out) {
             Outcome::Unchanged => Edit::Keep,
             Outcome::Dropped => Edit::Drop,
             Outcome::Replaced | Outcome::Mismatch => Edit::Replace,

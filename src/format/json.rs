@@ -20,7 +20,7 @@
 //! to the start of the next. All other bytes stay, spaces too.
 
 use super::paths::{Here, Paths, RuleId, StateId};
-use super::{Out, Scalar};
+use super::{Container, Out, Scalar};
 use crate::error::Reason;
 use crate::scan::{Index, Scanner, append};
 use std::fmt;
@@ -58,7 +58,12 @@ pub trait Editor {
     ///
     /// # Errors
     /// A reason to withhold the whole record.
-    fn container(&mut self, rule: RuleId, out: &mut Out<'_>) -> Result<Edit, Reason>;
+    fn container(
+        &mut self,
+        rule: RuleId,
+        container: Container,
+        out: &mut Out<'_>,
+    ) -> Result<Edit, Reason>;
 }
 
 /// What a walk needs and reuses: stage 1's index and room for unescaped text. It still holds
@@ -363,7 +368,11 @@ impl<E: Editor> Walk<'_, E> {
                 }
                 self.copy_to(start);
                 let mark = self.out.len();
-                let edit = self.editor.container(rule, &mut Out::json(self.out))?;
+                let container = match self.text.as_bytes()[start] {
+                    b'[' => Container::Array,
+                    _ => Container::Object,
+                };
+                let edit = self.editor.container(rule, container, &mut Out::json(self.out))?;
                 Ok(self.settle(edit, mark))
             }
             here => Ok(untouched(here)),
