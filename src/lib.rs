@@ -54,5 +54,6 @@ pub mod run;
 
 // The commands.
 pub mod filter;
+pub mod explain;
 pub mod demo;
 pub mod cli;

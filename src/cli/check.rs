@@ -136,11 +136,11 @@ impl Check<'_> {
 
     /// Runs a policy's tests.
     fn tried(&mut self, policy: CompiledPolicy) -> Option<About> {
-        let CompiledPolicy { plan, tests } = policy;
+        let CompiledPolicy { plan, tests, .. } = policy;
         let about = About::Policy {
             tenant: plan.tenant.to_string(),
             version: plan.version,
-            rules: plan.rules.len(),
+            rules: plan.rules_written(),
             tests: tests.len(),
             keyed: plan.pseudonyms.is_some(),
         };

@@ -4,8 +4,10 @@
 
 mod check;
 mod demo;
+mod explain;
 mod filter;
 mod keys;
+mod policy_file;
 mod quarantine;
 mod run;
 
@@ -31,6 +33,8 @@ enum Command {
     Filter(filter::Args),
     /// Check configurations and policies, and run the policies' own tests
     Check(check::Args),
+    /// Explain what a policy does to an event, value by value, and why; prints the values
+    Explain(explain::Args),
     /// Make keys for pseudonyms and for the quarantine
     Keys(keys::Args),
     /// Read what was withheld
@@ -52,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::main(args),
         Command::Filter(args) => filter::main(args),
         Command::Check(args) => check::main(args),
+        Command::Explain(args) => explain::main(&args),
         Command::Keys(args) => keys::main(args),
         Command::Quarantine(args) => quarantine::main(args),
     };

@@ -25,10 +25,12 @@ impl Display for Faults {
 
 /// Words in a style, or without.
 #[derive(Clone, Copy)]
-struct Paint(bool);
+pub struct Paint(pub bool);
 
 impl Paint {
-    fn on(self, style: Style, text: impl Display) -> String {
+    /// The words in a style.
+    #[must_use]
+    pub fn on(self, style: Style, text: impl Display) -> String {
         if self.0 { format!("{style}{text}{style:#}") } else { text.to_string() }
     }
 }

@@ -7,7 +7,7 @@
 
 use super::{Policies, json};
 use crate::document::{Faults, Field, Kind, Node, Reader, Source, Span, Table};
-use crate::engine::{Batch, CleanHeaders, Engine, Limits, Outcome, Route, TenantSource};
+use crate::engine::{Batch, CleanHeaders, Engine, Limits, Outcome, Route, TenantSource, Watch};
 use crate::error::Reason;
 use crate::record::{Headers, Raw, Record};
 use std::fmt::Write as _;
@@ -136,10 +136,16 @@ impl<'a> Bench<'a> {
             value: value.map(Raw::new),
             headers,
         };
+        self.watched(&record, &mut ())
+    }
+
+    /// Cleans one record while somebody looks on.
+    pub fn watched<W: Watch>(&mut self, record: &Record<'_>, watch: &mut W) -> Tried {
+        let headers = record.headers;
         self.batch.clear();
-        self.engine.clean(self.policies, &self.route, &record, &mut self.batch);
+        self.engine.clean_watched(self.policies, &self.route, record, &mut self.batch, watch);
         self.batch.complete();
-        match self.batch.outcome(0, &record, self.policies) {
+        match self.batch.outcome(0, record, self.policies) {
             Outcome::Withheld(withheld) => Tried::Withheld(withheld.reason),
             Outcome::Clean(clean) => Tried::Clean {
                 value: clean.value().map(<[u8]>::to_vec),

@@ -3,7 +3,7 @@
 //! Ranges begin and end at whole numbers, so the number's floor decides, and no binary float comes
 //! near it. Ranges are half-open: each number lies in one.
 
-use super::{Args, Example, Kind, Outcome, Param, Spec, Transform, decimal};
+use super::{Args, Example, Kind, Outcome, Param, Shows, Spec, Transform, decimal};
 use crate::format::{Out, Scalar};
 
 /// Largest size, and farthest edge.
@@ -63,6 +63,7 @@ pub(super) static SPEC: Spec = Spec {
     ],
     needs_key: false,
     whole: false,
+    shows: Shows::Part,
     build: |args| {
         let mut args = Args::new(args);
         let (size, edges) = (args.int(), args.ints());

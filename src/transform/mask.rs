@@ -1,6 +1,6 @@
 //! `mask`: some characters stay, the others become stars.
 
-use super::{Args, Example, Kind, Outcome, Param, Spec, Transform};
+use super::{Args, Example, Kind, Outcome, Param, Shows, Spec, Transform};
 use crate::format::{Out, Scalar};
 
 /// How many characters stay at either end.
@@ -39,6 +39,7 @@ pub(super) static SPEC: Spec = Spec {
     ],
     needs_key: false,
     whole: false,
+    shows: Shows::Part,
     build: |args| {
         let mut args = Args::new(args);
         let mut end = || u32::try_from(args.int()).unwrap_or(0);

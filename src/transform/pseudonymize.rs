@@ -5,7 +5,7 @@
 //! [`decimal::canonical`], so that 42, 42.0 and "42" agree. This is a contract: `tests/vectors`.
 
 use super::canonical::{self, Canonical, Email};
-use super::{Args, Context, Example, Kind, Outcome, Param, Spec, Transform, decimal};
+use super::{Args, Context, Example, Kind, Outcome, Param, Shows, Spec, Transform, decimal};
 use crate::format::{Out, Scalar};
 use crate::hash::{HASH_BYTES, VALUE_BYTES_MAX};
 use crate::keys::{EpochKeys, PseudonymKey};
@@ -77,6 +77,7 @@ pub(super) static SPEC: Spec = Spec {
     ],
     needs_key: true,
     whole: false,
+    shows: Shows::Sameness,
     build: |args| {
         let mut args = Args::new(args);
         let (prefix, word) = (args.text().into(), args.word());

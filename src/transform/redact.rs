@@ -1,6 +1,6 @@
 //! `redact`: a fixed word in place of the value.
 
-use super::{Args, Example, Kind, Outcome, Param, Spec, Transform};
+use super::{Args, Example, Kind, Outcome, Param, Shows, Spec, Transform};
 use crate::format::{Container, Out, Scalar};
 
 /// What stands in place of a redacted value.
@@ -20,10 +20,10 @@ pub(super) static SPEC: Spec = Spec {
     name: "redact",
     about: "Puts `[redacted]` in the value's place.",
     doc: "Strings, numbers, `true` and `false` become the string `[redacted]`, or `text`; `null` \
-          stays. An object or array is replaced whole (but for what an earlier rule names inside). \
-          With `keep_kind`, for readers who insist on a schema, only strings become that text: \
-          numbers become `0`, `true` and `false` become `false`, objects `{}` and arrays `[]`. \
-          What `mismatch: redact` puts is always `[redacted]`.",
+          stays. An object or array is replaced whole, names included (but for what an earlier rule \
+          leaves inside). With `keep_kind`, for readers who insist on a schema, only strings become \
+          that text: numbers become `0`, `true` and `false` become `false`, objects `{}` and arrays \
+          `[]`. What `mismatch: redact` puts is always `[redacted]`.",
     params: &[
         Param {
             name: "text",
@@ -43,6 +43,7 @@ pub(super) static SPEC: Spec = Spec {
     ],
     needs_key: false,
     whole: true,
+    shows: Shows::Nothing,
     build: |args| {
         let mut args = Args::new(args);
         let (text, keep_kind) = (args.text(), args.flag());

@@ -1,6 +1,6 @@
 //! `set`: a constant in place of the value.
 
-use super::{Args, Constant, Example, Kind, Outcome, Param, Spec, Transform};
+use super::{Args, Constant, Example, Kind, Outcome, Param, Shows, Spec, Transform};
 use crate::format::Out;
 
 /// What is put there.
@@ -26,6 +26,7 @@ pub(super) static SPEC: Spec = Spec {
     ],
     needs_key: false,
     whole: true,
+    shows: Shows::Nothing,
     build: |args| Ok(Transform::Set(Set { to: Args::new(args).constant().into() })),
 };
 

@@ -39,7 +39,7 @@ fn every_transform_has_cases() {
 }
 
 /// The folders that hold a policy.
-fn cases() -> Vec<PathBuf> {
+pub fn cases() -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![PathBuf::from("tests/cases")];
     while let Some(dir) = open.pop() {

@@ -5,6 +5,7 @@
 mod admin;
 mod broker;
 mod cases;
+mod chaos;
 mod check;
 mod cli;
 mod config;
@@ -12,6 +13,7 @@ mod corpus;
 mod deploy;
 mod docs;
 mod expect;
+mod explain;
 mod filter;
 mod lane;
 mod leak;
