@@ -23,4 +23,5 @@ mod quarantine;
 mod readme;
 mod reject;
 mod tidy;
+mod trial;
 mod vectors;
