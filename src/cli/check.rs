@@ -141,7 +141,7 @@ impl Check<'_> {
         let about = About::Policy {
             tenant: plan.tenant.to_string(),
             version: plan.version,
-            rules: plan.rules.len(),
+            rules: plan.rules_written(),
             tests: tests.len(),
             keyed: plan.pseudonyms.is_some(),
         };

@@ -8,7 +8,7 @@ use crate::format::paths::RuleId;
 use crate::format::{Out, Scalar};
 use crate::hash::Waiting;
 use crate::keys::PseudonymKey;
-use crate::policy::{OnMismatch, Plan, Unlisted};
+use crate::policy::{OnMismatch, Plan};
 use crate::record::Headers;
 use crate::transform::{self, Context, Outcome, Transform};
 
@@ -128,6 +128,11 @@ impl<W: Watch> Editor for PlanEditor<'_, W> {
         self.tell(rule, edit, out.since(mark));
         Ok(edit)
     }
+
+    fn gone(&mut self, rule: RuleId) {
+        self.tally[usize::from(rule)].hits += 1;
+        self.tell(rule, Edit::Drop, b"");
+    }
 }
 
 /// Cleans the record's key.
@@ -138,10 +143,9 @@ pub(super) fn key<W: Watch>(
 ) -> Result<(), Reason> {
     let Some(key) = key else { return Ok(()) };
     editor.watch.at(At::Key);
-    let edit = match (editor.plan.key_rule, editor.plan.unlisted) {
-        (Some(rule), _) => out.plain(|out| editor.bytes(rule, key, out))?,
-        (None, Unlisted::Drop) => Edited::Drop,
-        (None, Unlisted::Keep) => Edited::Keep,
+    let edit = match editor.plan.key_rule {
+        Some(rule) => out.plain(|out| editor.bytes(rule, key, out))?,
+        None => Edited::Keep,
     };
     out.set_key(edit);
     Ok(())
@@ -154,7 +158,7 @@ pub(super) fn headers<W: Watch>(
     out: &mut Parts<'_>,
 ) -> Result<(), Reason> {
     let plan = editor.plan;
-    if plan.header_rules.is_empty() && plan.unlisted == Unlisted::Keep || headers.count() == 0 {
+    if plan.header_rules.is_empty() || headers.count() == 0 {
         return Ok(());
     }
     out.edit_headers();
@@ -162,16 +166,13 @@ pub(super) fn headers<W: Watch>(
         let Some((name, value)) = headers.get(index) else { break };
         editor.watch.at(At::Header(index));
         let rule = plan.header_rules.iter().find(|(header, _)| header.fits(name));
-        let edit = match (rule, value, plan.unlisted) {
-            (Some((_, rule)), Some(value), _) => {
+        let edit = match (rule, value) {
+            (Some((_, rule)), Some(value)) => {
                 out.plain(|out| editor.bytes(*rule, value.expose(), out))?
             }
             // A header without a value is a null: only `drop` takes it.
-            (Some((_, rule)), None, _) => {
-                out.plain(|out| editor.scalar(*rule, Scalar::Null, out))?
-            }
-            (None, _, Unlisted::Drop) => Edited::Drop,
-            (None, _, Unlisted::Keep) => Edited::Keep,
+            (Some((_, rule)), None) => out.plain(|out| editor.scalar(*rule, Scalar::Null, out))?,
+            (None, _) => Edited::Keep,
         };
         out.push_header(name, value.map(crate::record::Raw::expose), edit);
     }

@@ -209,7 +209,7 @@ fn epoch_key<'k>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::paths::{Paths, RuleId, RulePath, Segment};
+    use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
     use crate::policy::{HeaderName, OnMismatch, Rule, Unlisted};
     use crate::record::NO_HEADERS;
     use crate::transform::Transform;
@@ -217,9 +217,17 @@ mod tests {
     fn plan(tenant: &str, rules: &[(&str, Transform)]) -> Plan {
         let mut paths = Vec::new();
         for (number, (path, transform)) in rules.iter().enumerate() {
-            let whole = matches!(transform, Transform::Keep | Transform::Drop | Transform::Redact);
+            let on_container = match transform {
+                Transform::Drop | Transform::Redact => OnContainer::Take,
+                Transform::Keep => OnContainer::Leave,
+                _ => OnContainer::EachScalar,
+            };
             let segments = path.split('.').map(|name| Segment::Name(name.into())).collect();
-            paths.push(RulePath { rule: RuleId::try_from(number).unwrap(), whole, segments });
+            paths.push(RulePath {
+                rule: RuleId::try_from(number).unwrap(),
+                on_container,
+                segments,
+            });
         }
         let rule = |(_, transform): &(&str, Transform)| Rule {
             transform: transform.clone(),
@@ -229,7 +237,7 @@ mod tests {
         Plan {
             tenant: tenant.into(),
             version: 1,
-            paths: Paths::compile(&paths, false).unwrap().into(),
+            paths: Paths::compile(&paths).unwrap().into(),
             rules: rules.iter().map(rule).collect(),
             key_rule: None,
             header_rules: Vec::new(),

@@ -17,10 +17,10 @@ use crate::document::Source;
 use crate::engine::{At, Decided, Limits, Watch};
 use crate::error::Reason;
 use crate::format::json::{Edit, Editor, Scratch};
-use crate::format::paths::{Paths, RuleId, RulePath, Segment};
+use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
 use crate::format::{Out, Scalar};
 use crate::policy::trial::{Bench, Tried};
-use crate::policy::{CompiledPolicy, Place, Policies, Unlisted, WrittenPath, parse_path};
+use crate::policy::{CompiledPolicy, Place, Policies, WrittenPath, parse_path};
 use crate::record::{Raw, Record};
 use event::Node;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -151,14 +151,6 @@ impl Explainer {
         let (line, _) = self.source.place(written.span.start);
         Named { rule, path: written.text.clone(), line }
     }
-
-    /// What becomes of a value that no rule names.
-    fn unlisted(&self) -> Fate {
-        match self.policies.plan(0).unlisted {
-            Unlisted::Keep => Fate::Kept,
-            Unlisted::Drop => Fate::Dropped,
-        }
-    }
 }
 
 impl LonePath {
@@ -184,8 +176,9 @@ impl LonePath {
 
 /// The kernel's tables for one path.
 fn alone(segments: &[Segment]) -> Option<Paths> {
-    let path = RulePath { rule: 0, whole: true, segments: segments.to_vec() };
-    Paths::compile(&[path], false).ok()
+    let on_container = OnContainer::Leave;
+    let path = RulePath { rule: 0, on_container, segments: segments.to_vec() };
+    Paths::compile(&[path]).ok()
 }
 
 /// What was decided about the values of one record.
@@ -424,7 +417,9 @@ impl<'a> Asked<'a> {
     ) -> Value {
         let paths = &self.explainer.paths;
         let mut naming = (0..paths.len()).filter(|&path| names(path)).peekable();
+        let written = self.explainer.policies.plan(0).rules_written();
         let rule = decision.map(|decision| decision.rule);
+        let rule = rule.filter(|&rule| usize::from(rule) < written);
         let by = rule.map(|rule| {
             let of_rule = |path: &usize| paths[*path].written.rule == rule;
             let path = (0..paths.len()).filter(of_rule).find(|&path| names(path));
@@ -436,7 +431,7 @@ impl<'a> Asked<'a> {
         Value {
             path,
             before,
-            fate: decision.map_or_else(|| self.explainer.unlisted(), |d| d.fate.clone()),
+            fate: decision.map_or(Fate::Kept, |decision| decision.fate.clone()),
             by,
             mismatch: decision.is_some_and(|decision| decision.mismatch),
             late,

@@ -6,7 +6,7 @@ pub(super) static SPEC: Spec = Spec {
     name: "drop",
     about: "Takes the value out, with its name.",
     doc: "Any kind of value goes: a member with its name, an element of an array, an object or \
-          array with all that is in it (but for what an earlier rule names inside), the record's \
+          array with all that is in it (but for what an earlier rule leaves inside), the record's \
           key, or a header.",
     params: &[],
     examples: &[

@@ -15,6 +15,7 @@ mod truncate_ip;
 pub use pseudonymize::{HASH_CHARS, spell_hash};
 pub use redact::REDACTED;
 
+use crate::format::paths::OnContainer;
 use crate::format::{Out, Scalar};
 use crate::hash::Waiting;
 use crate::keys::PseudonymKey;
@@ -147,6 +148,19 @@ pub struct Spec {
     /// Makes the transform from checked arguments; the error says what is wrong with them
     /// together (each alone has been checked).
     pub build: fn(&[Arg]) -> Result<Transform, String>,
+}
+
+impl Spec {
+    /// What a rule with this transform does with an array or object. Whatever has a container whole
+    /// and is not [`keep`] leaves nothing of what is in it.
+    #[must_use]
+    pub fn on_container(&self) -> OnContainer {
+        match self.whole {
+            false => OnContainer::EachScalar,
+            true if self.name == keep::SPEC.name => OnContainer::Leave,
+            true => OnContainer::Take,
+        }
+    }
 }
 
 /// A transform with its parameters.

@@ -120,7 +120,6 @@ geo.lat  rule 3 round (`geo.lat`, line 8)
     too late: rule 4 redact names it too (`geo`, line 11)
 geo.at  rule 4 redact (`geo`, line 11)
   - {"x":[1]}
-  + "[redacted]"
 total  no rule names it: kept
     1.50
     nearly: rule 2 drop (line 6) names `Total`; `total` would name it
