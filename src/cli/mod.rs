@@ -10,6 +10,7 @@ mod keys;
 mod policy_file;
 mod quarantine;
 mod run;
+mod schema;
 mod test;
 
 use crate::error::{Fate, Result};
@@ -38,6 +39,8 @@ enum Command {
     Test(test::Args),
     /// Explain what a policy does to an event, value by value, and why; prints the values
     Explain(explain::Args),
+    /// Print the JSON Schema of policies, for editors
+    Schema(schema::Args),
     /// Make keys for pseudonyms and for the quarantine
     Keys(keys::Args),
     /// Read what was withheld
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::main(args),
         Command::Test(args) => test::main(args),
         Command::Explain(args) => explain::main(&args),
+        Command::Schema(args) => schema::main(&args),
         Command::Keys(args) => keys::main(args),
         Command::Quarantine(args) => quarantine::main(args),
     };

@@ -22,6 +22,7 @@ mod oracle;
 mod quarantine;
 mod readme;
 mod reject;
+mod schema;
 mod tidy;
 mod trial;
 mod vectors;
