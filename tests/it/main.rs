@@ -5,6 +5,7 @@
 mod admin;
 mod broker;
 mod cases;
+mod chaos;
 mod check;
 mod cli;
 mod config;
