@@ -179,8 +179,8 @@ fn keyword_fits(
         }
         "if" | "then" => true,
         "items" => {
-            let items = value.as_array().into_iter().flatten();
-            return items.map(|item| fits(wanted, item)).collect::<Result<(), _>>().map(|()| true);
+            let mut items = value.as_array().into_iter().flatten();
+            return items.try_for_each(|item| fits(wanted, item)).map(|()| true);
         }
         "required" => value.as_object().is_none_or(|members| {
             list().iter().all(|name| members.contains_key(name.as_str().expect("a name")))
