@@ -23,5 +23,7 @@ mod oracle;
 mod quarantine;
 mod readme;
 mod reject;
+mod schema;
 mod tidy;
+mod trial;
 mod vectors;
