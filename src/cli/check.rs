@@ -136,7 +136,7 @@ impl Check<'_> {
 
     /// Runs a policy's tests.
     fn tried(&mut self, policy: CompiledPolicy) -> Option<About> {
-        let CompiledPolicy { plan, tests } = policy;
+        let CompiledPolicy { plan, tests, .. } = policy;
         let about = About::Policy {
             tenant: plan.tenant.to_string(),
             version: plan.version,

@@ -14,10 +14,10 @@ mod syntax;
 pub mod trial;
 
 pub use check::Lookup;
-pub use folder::{compile_all, load_folder, sources};
+pub use folder::{compile_all, files, sources};
 pub use json::{fits, text_fits};
 pub use path::{Flaw, Place, parse as parse_path};
-pub use plan::{HeaderName, OnMismatch, Plan, Policies, Rule, Unlisted};
+pub use plan::{Alike, HeaderName, OnMismatch, Plan, Policies, Rule, Unlisted};
 
 use crate::document::{self, Faults, Reader, Source};
 use crate::keys::Keyring;
@@ -28,6 +28,8 @@ use std::sync::Arc;
 pub struct CompiledPolicy {
     /// What the engine walks.
     pub plan: Plan,
+    /// The keyring's entry that it was compiled with.
+    pub key: Option<String>,
     /// The tests that the policy carries.
     pub tests: trial::Tests,
 }
@@ -62,6 +64,7 @@ fn compile_with(
     let plan = plan.filter(|_| faults.len() == before);
     let policy = plan.map(|plan| CompiledPolicy {
         tests: trial::Tests::new(source.clone(), plan.tenant.clone(), written.tests),
+        key: written.key.map(|key| key.value),
         plan,
     });
     (written.tenant, policy)

@@ -21,5 +21,6 @@ mod oracle;
 mod quarantine;
 mod readme;
 mod reject;
+mod reload;
 mod tidy;
 mod vectors;
