@@ -39,6 +39,13 @@ pub enum Edit {
 /// Decides about the values that rules name. The engine is one, the reader of a tenant's name
 /// another.
 pub trait Editor {
+    /// The value that begins at this offset of the input comes next. Costs nothing unless somebody
+    /// listens, as only those do who explain.
+    #[inline]
+    fn at(&mut self, start: usize) {
+        let _ = start;
+    }
+
     /// What `rule` does to every value, if it is always the same: then nothing is copied or read
     /// for it. Never [`Edit::Replace`].
     fn fixed(&mut self, rule: RuleId) -> Option<Edit>;
@@ -59,6 +66,9 @@ pub trait Editor {
     /// # Errors
     /// A reason to withhold the whole record.
     fn container(&mut self, rule: RuleId, out: &mut Out<'_>) -> Result<Edit, Reason>;
+
+    /// A value goes because `rule` took the container that it is in, and no earlier rule leaves it.
+    fn gone(&mut self, _: RuleId) {}
 }
 
 /// What a walk needs and reuses: stage 1's index and room for unescaped text. It still holds
@@ -217,7 +227,8 @@ impl<E: Editor> Walk<'_, E> {
         match self.paths.object(Paths::ROOT) {
             Here::Stay => self.object::<false>(NO_STATE),
             _ => self.object::<true>(Paths::ROOT),
-        }
+        }?;
+        Ok(())
     }
 
     /// Each element is a record of its own to the rules: they start at the root again.
@@ -238,11 +249,11 @@ impl<E: Editor> Walk<'_, E> {
         Ok(())
     }
 
-    /// An object, the walk at its brace. `EDIT`: rules may match inside.
-    fn object<const EDIT: bool>(&mut self, state: StateId) -> Step<()> {
+    /// An object, the walk at its brace. `EDIT`: rules may match inside. True if a member stayed.
+    fn object<const EDIT: bool>(&mut self, state: StateId) -> Step<bool> {
         self.enter()?;
+        let mut siblings = Siblings::default();
         if !self.closes(b'}') {
-            let mut siblings = Siblings::default();
             loop {
                 let start = self.at;
                 let name = self.string()?;
@@ -261,14 +272,14 @@ impl<E: Editor> Walk<'_, E> {
             }
         }
         self.depth_left += 1;
-        Ok(())
+        Ok(siblings.kept_end.is_some())
     }
 
-    /// An array, the walk at its bracket.
-    fn array<const EDIT: bool>(&mut self, state: StateId) -> Step<()> {
+    /// An array, the walk at its bracket. True if an element stayed.
+    fn array<const EDIT: bool>(&mut self, state: StateId) -> Step<bool> {
         self.enter()?;
+        let mut siblings = Siblings::default();
         if !self.closes(b']') {
-            let mut siblings = Siblings::default();
             let next = if EDIT { self.paths.element(state) } else { NO_STATE };
             loop {
                 if EDIT {
@@ -282,7 +293,7 @@ impl<E: Editor> Walk<'_, E> {
             }
         }
         self.depth_left += 1;
-        Ok(())
+        Ok(siblings.kept_end.is_some())
     }
 
     /// One member or element that began at `start`, the walk at its value.
@@ -311,6 +322,7 @@ impl<E: Editor> Walk<'_, E> {
     #[inline]
     fn value(&mut self, state: StateId) -> Step<Fate> {
         let start = self.at;
+        self.editor.at(start);
         match self.peek() {
             b'"' => {
                 let span = self.string()?;
@@ -319,16 +331,16 @@ impl<E: Editor> Walk<'_, E> {
                         Some(edit) => Ok(fate(edit)),
                         None => self.edit_text(rule, start, span),
                     },
-                    here => Ok(untouched(here)),
+                    here => Ok(self.untouched(here)),
                 }
             }
             b'{' => match self.paths.object(state) {
-                Here::Descend => self.object::<true>(state).map(|()| Fate::Stays),
-                here => self.whole(here, start),
+                Here::Descend => self.object::<true>(state).map(|_| Fate::Stays),
+                here => self.whole(here, state, start),
             },
             b'[' => match self.paths.array(state) {
-                Here::Descend => self.array::<true>(state).map(|()| Fate::Stays),
-                here => self.whole(here, start),
+                Here::Descend => self.array::<true>(state).map(|_| Fate::Stays),
+                here => self.whole(here, state, start),
             },
             first => {
                 self.bare(first)?;
@@ -337,7 +349,7 @@ impl<E: Editor> Walk<'_, E> {
                         Some(edit) => Ok(fate(edit)),
                         None => self.edit_bare(rule, start, first),
                     },
-                    here => Ok(untouched(here)),
+                    here => Ok(self.untouched(here)),
                 }
             }
         }
@@ -347,26 +359,70 @@ impl<E: Editor> Walk<'_, E> {
     fn skip(&mut self) -> Step<()> {
         match self.peek() {
             b'"' => self.string().map(|_| ()),
-            b'{' => self.object::<false>(NO_STATE),
-            b'[' => self.array::<false>(NO_STATE),
+            b'{' => self.object::<false>(NO_STATE).map(|_| ()),
+            b'[' => self.array::<false>(NO_STATE).map(|_| ()),
             first => self.bare(first),
         }
     }
 
-    /// A container that stays or goes with all that is in it.
-    fn whole(&mut self, here: Here, start: usize) -> Step<Fate> {
-        self.skip()?;
+    /// A container that is not simply looked into.
+    fn whole(&mut self, here: Here, state: StateId, start: usize) -> Step<Fate> {
         match here {
-            Here::Rule(rule) => {
-                if let Some(edit) = self.editor.fixed(rule) {
-                    return Ok(fate(edit));
+            Here::Sift { rule, taken } => {
+                if self.sift(state)? {
+                    return Ok(Fate::Stays);
                 }
-                self.copy_to(start);
-                let mark = self.out.len();
-                let edit = self.editor.container(rule, &mut Out::json(self.out))?;
-                Ok(self.settle(edit, mark))
+                self.editor.at(start);
+                if taken { Ok(self.untouched(Here::Gone(rule))) } else { self.take(rule, start) }
             }
-            here => Ok(untouched(here)),
+            Here::Rule(rule) => {
+                self.skip()?;
+                self.take(rule, start)
+            }
+            here => {
+                self.skip()?;
+                Ok(self.untouched(here))
+            }
+        }
+    }
+
+    /// A container that just ended, and that `rule` has whole.
+    fn take(&mut self, rule: RuleId, start: usize) -> Step<Fate> {
+        if let Some(edit) = self.editor.fixed(rule) {
+            return Ok(fate(edit));
+        }
+        self.copy_to(start);
+        let mark = self.out.len();
+        let edit = self.editor.container(rule, &mut Out::json(self.out))?;
+        Ok(self.settle(edit, mark))
+    }
+
+    /// A container that a rule takes, but for what an earlier rule leaves inside. False: nothing
+    /// was left, and what was done inside is taken back. No pseudonym waits there, for it would have
+    /// been left.
+    #[inline(never)]
+    fn sift(&mut self, state: StateId) -> Step<bool> {
+        let (written, copied) = (self.out.len(), self.copied);
+        let left = match self.peek() {
+            b'{' => self.object::<true>(state)?,
+            _ => self.array::<true>(state)?,
+        };
+        if !left {
+            self.out.truncate(written);
+            self.copied = copied;
+        }
+        Ok(left)
+    }
+
+    /// The fate of a value that is not edited.
+    #[inline]
+    fn untouched(&mut self, here: Here) -> Fate {
+        match here {
+            Here::Gone(rule) => {
+                self.editor.gone(rule);
+                Fate::Goes
+            }
+            _ => Fate::Stays,
         }
     }
 
@@ -560,12 +616,6 @@ impl<E: Editor> Walk<'_, E> {
 
 fn fate(edit: Edit) -> Fate {
     if edit == Edit::Drop { Fate::Goes } else { Fate::Stays }
-}
-
-/// The fate of a value that no rule decides.
-#[inline]
-fn untouched(here: Here) -> Fate {
-    if here == Here::Unlisted { Fate::Goes } else { Fate::Stays }
 }
 
 /// Writes the meaning of a string's content to `into`. Stage 1 has checked every escape.

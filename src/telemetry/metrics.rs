@@ -268,7 +268,7 @@ impl Metrics {
 impl PlanRows {
     fn new(policies: &Policies) -> Self {
         let row = |plan: &Plan| TenantRow {
-            info: (plan.tenant.clone(), plan.version, plan.rules.len()),
+            info: (plan.tenant.clone(), plan.version, plan.rules_written()),
             records: OnceLock::new(),
         };
         Self {
@@ -442,7 +442,7 @@ mod tests {
         Plan {
             tenant: tenant.into(),
             version: 3,
-            paths: Paths::compile(&[], false).unwrap().into(),
+            paths: Paths::compile(&[]).unwrap().into(),
             rules: (0..rules).map(rule).collect(),
             key_rule: None,
             header_rules: Vec::new(),
