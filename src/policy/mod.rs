@@ -10,6 +10,7 @@ mod folder;
 mod json;
 mod path;
 mod plan;
+mod schema;
 mod syntax;
 pub mod trial;
 
@@ -18,6 +19,7 @@ pub use folder::{compile_all, load_folder, sources};
 pub use json::{fits, text_fits};
 pub use path::{Flaw, Place, parse as parse_path, shown as shown_name};
 pub use plan::{HeaderName, OnMismatch, Plan, Policies, Rule, Unlisted};
+pub use schema::schema;
 
 use crate::document::{self, Faults, Reader, Source, Span};
 use crate::format::paths::RuleId;

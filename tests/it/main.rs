@@ -5,6 +5,7 @@
 mod admin;
 mod broker;
 mod cases;
+mod chaos;
 mod check;
 mod cli;
 mod config;
@@ -22,5 +23,7 @@ mod oracle;
 mod quarantine;
 mod readme;
 mod reject;
+mod schema;
 mod tidy;
+mod trial;
 mod vectors;
