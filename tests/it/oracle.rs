@@ -98,7 +98,7 @@ proptest! {
     #[test]
     fn cleaning_twice_without_pseudonyms_changes_nothing_more(bytes in vec(any::<u8>(), 0..400)) {
         let (mut policy, value, _) = case(&bytes, false);
-        policy.rules.retain(|rule| settles(&rule.action) && !rule.paths.iter().any(elements));
+        policy.rules.retain(|rule| settles(&rule.action) && !rule.paths.iter().any(|path| elements(path)));
         policy.rules.iter_mut().for_each(|rule| rule.mismatch = OnMismatch::Keep);
         let Some(plan) = bridge::plan(&policy) else { return Ok(()) };
         let mut kernel = Kernel::new(plan, USUAL);
@@ -216,7 +216,7 @@ fn left(clean: &Clean<'_>, before: &Parts) -> Parts {
 
 /// Does it name elements? After a first pass their numbers may be others', and what was an array a
 /// redacted word, which is an element too.
-fn elements(path: &Vec<Segment>) -> bool {
+fn elements(path: &[Segment]) -> bool {
     path.iter().any(|segment| matches!(segment, Segment::AnyElement | Segment::Element(_)))
 }
 
