@@ -19,7 +19,7 @@
 //! everything from that sibling's end to its own end goes; without one, everything from its start
 //! to the start of the next. All other bytes stay, spaces too.
 
-use super::paths::{Here, Paths, RuleId, StateId};
+use super::paths::{Elements, Here, Paths, RuleId, StateId};
 use super::{Container, Out, Scalar};
 use crate::error::Reason;
 use crate::scan::{Index, Scanner, append};
@@ -285,10 +285,10 @@ impl<E: Editor> Walk<'_, E> {
         self.enter()?;
         let mut siblings = Siblings::default();
         if !self.closes(b']') {
-            let next = if EDIT { self.paths.element(state) } else { NO_STATE };
-            loop {
+            let elements = if EDIT { self.paths.elements(state) } else { Elements::none(NO_STATE) };
+            for index in 0.. {
                 if EDIT {
-                    self.sibling(&mut siblings, self.at, next)?;
+                    self.sibling(&mut siblings, self.at, elements.get(index))?;
                 } else {
                     self.skip()?;
                 }
