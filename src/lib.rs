@@ -49,6 +49,7 @@ pub mod memory;
 
 // The service and what it tells.
 pub mod telemetry;
+pub mod reload;
 pub mod admin;
 pub mod run;
 
@@ -56,5 +57,6 @@ pub mod run;
 pub mod filter;
 pub mod replay;
 pub mod explain;
+pub mod cases;
 pub mod demo;
 pub mod cli;

@@ -1,10 +1,11 @@
-//! One policy and its keyring, as the commands that try a policy take them.
+//! Policies and keyrings, as the commands that try a policy take them.
 
 use crate::document::{Faults, Show, Source};
 use crate::error::{Error, Result};
 use crate::keys::{Keyring, SecretSource};
 use crate::policy::{self, CompiledPolicy};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A keyring, if one is given.
 pub(super) fn keyring(keys: Option<PathBuf>) -> Result<Option<Keyring>> {
@@ -27,7 +28,7 @@ pub(super) fn rehearsed(policy: &Path, keyring: Option<&Keyring>) -> Result<Comp
 
 fn with(
     policy: &Path,
-    compile: impl FnOnce(&std::sync::Arc<Source>, &mut Faults) -> Option<CompiledPolicy>,
+    compile: impl FnOnce(&Arc<Source>, &mut Faults) -> Option<CompiledPolicy>,
 ) -> Result<CompiledPolicy> {
     let source = Source::read(policy, Show::Lines)?;
     let mut faults = Faults::default();
@@ -35,4 +36,21 @@ fn with(
         faults.sort();
         Error::usage(format!("the policy is refused\n{faults:#}"))
     })
+}
+
+/// A configuration has routes; a policy never does. Told from the text, so that a file which is no
+/// YAML is reported as what it was meant to be.
+pub(super) fn is_config(source: &Source) -> bool {
+    has_key(source, "routes:")
+}
+
+fn has_key(source: &Source, key: &str) -> bool {
+    source.text.lines().any(|line| line.starts_with(key))
+}
+
+/// A file that looks like no policy may be a keyring that was named by mistake: then none of its
+/// lines is shown.
+pub(super) fn guarded(source: &Arc<Source>) -> Arc<Source> {
+    let known = ["tenant:", "rules:", "routes:"].iter().any(|key| has_key(source, key));
+    if known { source.clone() } else { Source::with(&source.name, &source.text, Show::Nothing) }
 }

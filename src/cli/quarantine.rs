@@ -4,13 +4,14 @@
 //! its purpose, for whoever holds the key; it prints to standard output and nowhere else. `replay`
 //! opens them too, and gives them to the engine instead.
 
-use super::run::load_policies;
 use crate::config::{self, Config};
+use crate::document::printable;
 use crate::error::{Error, Reason, Result};
 use crate::kafka::reader::{Reach, read_topic};
 use crate::keys::{PrivateKey, SecretSource};
 use crate::quarantine::{Clear, Opened, Opener, Replayed};
 use crate::record::{Raw, Record};
+use crate::reload::Start;
 use crate::replay;
 use clap::{Subcommand, ValueEnum, builder::PossibleValue};
 use data_encoding::BASE64;
@@ -174,7 +175,7 @@ fn mark(record: &Record<'_>) -> Replayed {
 
 fn replay(args: &Replay) -> Result<ExitCode> {
     let config = config::load(&args.pick.config)?;
-    let policies = load_policies(&config)?;
+    let policies = Start::new(&config)?.in_force.current();
     let key = read_key(&args.key)?;
     let job = replay::Job {
         config: &config,
@@ -338,10 +339,6 @@ fn written(line: Map<String, Value>) -> Zeroizing<String> {
     }
     text.push('\n');
     text
-}
-
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn time(ms: Option<i64>) -> Option<String> {

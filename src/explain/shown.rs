@@ -1,7 +1,7 @@
 //! An explanation as text for people, and as JSON for programs.
 
 use super::{Explained, Fate, Named, Value};
-use crate::document::Paint;
+use crate::document::{Paint, printable};
 use crate::policy::trial::Tried;
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value as Json, json};
@@ -132,15 +132,4 @@ impl Explained {
                 .collect::<Vec<_>>(),
         })
     }
-}
-
-/// On one line, and nothing that a terminal would obey.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\n' | '\r' | '\t' => ' ',
-            c if c.is_control() => '\u{fffd}',
-            c => c,
-        })
-        .collect()
 }

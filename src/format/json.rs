@@ -19,8 +19,8 @@
 //! everything from that sibling's end to its own end goes; without one, everything from its start
 //! to the start of the next. All other bytes stay, spaces too.
 
-use super::paths::{Here, Paths, RuleId, StateId};
-use super::{Out, Scalar};
+use super::paths::{Elements, Here, Paths, RuleId, StateId};
+use super::{Container, Out, Scalar};
 use crate::error::Reason;
 use crate::scan::{Index, Scanner, append};
 use std::fmt;
@@ -65,7 +65,12 @@ pub trait Editor {
     ///
     /// # Errors
     /// A reason to withhold the whole record.
-    fn container(&mut self, rule: RuleId, out: &mut Out<'_>) -> Result<Edit, Reason>;
+    fn container(
+        &mut self,
+        rule: RuleId,
+        container: Container,
+        out: &mut Out<'_>,
+    ) -> Result<Edit, Reason>;
 
     /// A value goes because `rule` took the container that it is in, and no earlier rule leaves it.
     fn gone(&mut self, _: RuleId) {}
@@ -280,10 +285,10 @@ impl<E: Editor> Walk<'_, E> {
         self.enter()?;
         let mut siblings = Siblings::default();
         if !self.closes(b']') {
-            let next = if EDIT { self.paths.element(state) } else { NO_STATE };
-            loop {
+            let elements = if EDIT { self.paths.elements(state) } else { Elements::none(NO_STATE) };
+            for index in 0.. {
                 if EDIT {
-                    self.sibling(&mut siblings, self.at, next)?;
+                    self.sibling(&mut siblings, self.at, elements.get(index))?;
                 } else {
                     self.skip()?;
                 }
@@ -393,7 +398,11 @@ impl<E: Editor> Walk<'_, E> {
         }
         self.copy_to(start);
         let mark = self.out.len();
-        let edit = self.editor.container(rule, &mut Out::json(self.out))?;
+        let container = match self.text.as_bytes()[start] {
+            b'[' => Container::Array,
+            _ => Container::Object,
+        };
+        let edit = self.editor.container(rule, container, &mut Out::json(self.out))?;
         Ok(self.settle(edit, mark))
     }
 

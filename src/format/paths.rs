@@ -9,7 +9,8 @@
 //! What a path names:
 //! - Names and `*` step over members; arrays on the way are transparent (`items.ip` is
 //!   `items[*].ip`), at any depth.
-//! - `[*]` steps over elements; a value that is no array counts as its one element.
+//! - `[*]` steps over elements, `[2]` over the third; a value that is no array counts as its one
+//!   element, which is number 0.
 //! - `**` steps over any number of names, at a path's end over one or more names or elements.
 //! - The lowest rule that names a value, or a container above it, decides it. So a state keeps
 //!   the lowest rule met so far (`decided`) and only those unfinished paths whose rule is lower:
@@ -33,9 +34,15 @@ pub enum Segment {
     AnyName,
     /// `[*]`: any element of an array; a value that is no array counts as its one element.
     AnyElement,
+    /// `[0]`: the element of that number, counted from 0, at most [`ELEMENT_MAX`]; a value that is
+    /// no array counts as element 0.
+    Element(u8),
     /// `**`: any number of names; at the end of a path, one or more names or elements.
     AnyDepth,
 }
+
+/// The highest number of an element that a path can name.
+pub const ELEMENT_MAX: u8 = u8::MAX;
 
 /// A rule's number, counted from 0 in the order of the policy.
 pub type RuleId = u16;
@@ -90,8 +97,10 @@ struct State {
     scalar: Here,
     object: Here,
     array: Here,
-    /// Where an element leads.
+    /// Where an element leads that no path names by number.
     element: StateId,
+    /// Where the others lead: `Paths::elements[elements]`; number 0 has none.
+    elements: u32,
     /// Where a member of a name that no path spells leads.
     other: StateId,
     /// Lengths of the names in the table: bit `min(length, 63)`.
@@ -120,7 +129,28 @@ pub struct Paths {
     states: Vec<State>,
     slots: Vec<Slot>,
     names: Vec<u8>,
+    /// By number, where the first elements of an array lead.
+    elements: Vec<Box<[StateId]>>,
     decides: Vec<bool>,
+}
+
+/// Where the elements of an array lead.
+#[derive(Clone, Copy)]
+pub(crate) struct Elements<'a> {
+    first: &'a [StateId],
+    other: StateId,
+}
+
+impl Elements<'_> {
+    /// Of an array in which nothing is edited.
+    pub(crate) const fn none(state: StateId) -> Self {
+        Self { first: &[], other: state }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, index: usize) -> StateId {
+        self.first.get(index).copied().unwrap_or(self.other)
+    }
 }
 
 impl Paths {
@@ -161,8 +191,9 @@ impl Paths {
         self.states[state as usize].array
     }
 
-    pub(crate) fn element(&self, state: StateId) -> StateId {
-        self.states[state as usize].element
+    pub(crate) fn elements(&self, state: StateId) -> Elements<'_> {
+        let state = &self.states[state as usize];
+        Elements { first: &self.elements[state.elements as usize], other: state.element }
     }
 
     /// Where the member whose name is `text[at..at + length]` leads. The surrounding text lets
@@ -243,7 +274,8 @@ struct Place {
 enum Step<'a> {
     Member(&'a str),
     OtherMember,
-    Element,
+    Element(u8),
+    OtherElement,
 }
 
 struct Compiler<'a> {
@@ -258,7 +290,9 @@ struct Compiler<'a> {
 impl<'a> Compiler<'a> {
     fn new(paths: &'a [RulePath]) -> Self {
         let decides = vec![false; paths.len()];
-        let out = Paths { states: Vec::new(), slots: Vec::new(), names: Vec::new(), decides };
+        let elements = vec![Box::default()];
+        let (states, slots, names) = (Vec::new(), Vec::new(), Vec::new());
+        let out = Paths { states, slots, names, elements, decides };
         let rules = paths.iter().map(|path| usize::from(path.rule) + 1).max().unwrap_or(0);
         let mut on_container = vec![OnContainer::EachScalar; rules];
         for path in paths {
@@ -306,8 +340,9 @@ impl<'a> Compiler<'a> {
         let place = self.places[index].clone();
         // As no array, the value also completes the paths of which only `[*]` is left.
         let as_one = Place { root: place.root, ..self.as_one(&place) };
-        let element = self.step(&place, Step::Element);
+        let element = self.step(&place, Step::OtherElement);
         let element = self.number(element)?;
+        let elements = self.elements(&place)?;
         let other = self.step(&as_one, Step::OtherMember);
         let other = self.number(other)?;
         let mut state = State {
@@ -315,6 +350,7 @@ impl<'a> Compiler<'a> {
             object: self.container(&as_one),
             array: self.container(&place),
             element,
+            elements,
             other,
             lengths: 0,
             base: 0,
@@ -322,6 +358,22 @@ impl<'a> Compiler<'a> {
         };
         self.table(&as_one, &mut state)?;
         Ok(state)
+    }
+
+    /// The number of the list of where the first elements lead.
+    fn elements(&mut self, place: &Place) -> Result<u32, TooManyStates> {
+        let numbered = |&(path, at): &Item| match self.paths[path].segments[at] {
+            Segment::Element(number) => Some(number),
+            _ => None,
+        };
+        let Some(last) = place.items.iter().filter_map(numbered).max() else { return Ok(0) };
+        let mut first = Vec::new();
+        for number in 0..=last {
+            let next = self.step(place, Step::Element(number));
+            first.push(self.number(next)?);
+        }
+        self.out.elements.push(first.into());
+        u32::try_from(self.out.elements.len() - 1).map_err(|_| TooManyStates)
     }
 
     /// The state's hash table: a slot for every name that some path spells here.
@@ -402,7 +454,10 @@ impl<'a> Compiler<'a> {
         let segments = &self.paths[path].segments;
         match segments.get(at) {
             None => completed.push(path),
-            Some(Segment::AnyElement) => self.enter_as_one(items, completed, (path, at + 1)),
+            Some(Segment::AnyElement | Segment::Element(0)) => {
+                self.enter_as_one(items, completed, (path, at + 1));
+            }
+            Some(Segment::Element(_)) => {}
             Some(Segment::AnyDepth) if at + 1 < segments.len() => {
                 items.insert((path, at));
                 self.enter_as_one(items, completed, (path, at + 1));
@@ -424,9 +479,10 @@ impl<'a> Compiler<'a> {
             let segments = &self.paths[path].segments;
             let to = match (&segments[at], step) {
                 (Segment::AnyDepth, _) if at + 1 < segments.len() => at,
-                (Segment::Name(_) | Segment::AnyName, Step::Element) => at,
+                (Segment::Name(_) | Segment::AnyName, Step::Element(_) | Step::OtherElement) => at,
                 (Segment::Name(wanted), Step::Member(name)) if **wanted == *name => at + 1,
-                (Segment::Name(_), _) => continue,
+                (Segment::Element(wanted), Step::Element(number)) if *wanted == number => at + 1,
+                (Segment::Name(_) | Segment::Element(_), _) => continue,
                 (Segment::AnyDepth | Segment::AnyName | Segment::AnyElement, _) => at + 1,
             };
             if to == segments.len() {

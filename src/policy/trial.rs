@@ -74,18 +74,35 @@ impl Tests {
 
     /// Runs them on a set that holds the policy. A fault for each that fails, and their number.
     pub fn run(&self, policies: &Policies, faults: &mut Faults) -> usize {
-        let mut bench = Bench::new(policies, self.tenant.clone(), Limits::default());
         let mut failed = 0;
-        for test in &self.list {
-            let notes = test.run(&mut bench);
-            if !notes.is_empty() {
-                failed += 1;
-                let message = format!("the test `{}` fails", test.name);
-                faults.add(&self.source, "P032", test.span, message).notes = notes;
-            }
+        for test in self.each(policies).filter(|test| !test.notes.is_empty()) {
+            failed += 1;
+            let message = format!("the test `{}` fails", test.name);
+            faults.add(&self.source, "P032", test.span, message).notes = test.notes;
         }
         failed
     }
+
+    /// Runs them one by one on a set that holds the policy.
+    pub fn each<'a>(&'a self, policies: &'a Policies) -> impl Iterator<Item = Tested<'a>> {
+        let mut bench = Bench::new(policies, self.tenant.clone(), Limits::default());
+        self.list.iter().map(move |test| Tested {
+            name: &test.name,
+            span: test.span,
+            notes: test.run(&mut bench),
+        })
+    }
+}
+
+/// What came of a test.
+#[derive(Debug)]
+pub struct Tested<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Where it stands in the policy.
+    pub span: Span,
+    /// What is wrong, line by line; nothing if it has passed.
+    pub notes: Vec<String>,
 }
 
 /// An engine with one tenant's policy, for trying records one by one.
