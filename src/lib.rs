@@ -54,5 +54,7 @@ pub mod run;
 
 // The commands.
 pub mod filter;
+pub mod explain;
+pub mod cases;
 pub mod demo;
 pub mod cli;

@@ -4,6 +4,7 @@
 //! its purpose, for whoever holds the key; it prints to standard output and nowhere else.
 
 use crate::config::{self, Config};
+use crate::document::printable;
 use crate::error::{Error, Reason, Result};
 use crate::kafka::reader::{Reach, read_topic};
 use crate::keys::{PrivateKey, SecretSource};
@@ -276,10 +277,6 @@ fn written(line: Map<String, Value>) -> Zeroizing<String> {
     }
     text.push('\n');
     text
-}
-
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn time(ms: Option<i64>) -> Option<String> {

@@ -9,10 +9,12 @@ mod batch;
 mod edit;
 mod tally;
 mod tenant;
+mod watch;
 
 pub use batch::{Batch, Clean, CleanHeaders, EditedHeaders, Outcome, Withheld};
 pub use tally::{RouteTally, RuleTally, Tally};
 pub use tenant::{FieldPath, TenantSource};
+pub use watch::{At, Decided, Watch};
 
 use crate::error::Reason;
 use crate::format::json::{Scratch, splice};
@@ -96,22 +98,36 @@ impl Engine {
         record: &Record<'_>,
         batch: &mut Batch,
     ) {
+        self.clean_watched(policies, route, record, batch, &mut ());
+    }
+
+    /// As [`Engine::clean`], reporting to `watch` what is decided about each value. The outcome is
+    /// the same.
+    pub fn clean_watched<W: Watch>(
+        &mut self,
+        policies: &Policies,
+        route: &Route,
+        record: &Record<'_>,
+        batch: &mut Batch,
+        watch: &mut W,
+    ) {
         if self.generation != policies.generation() {
             self.keys.clear();
             self.keys.resize(policies.plans().len(), None);
             self.generation = policies.generation();
         }
         batch.begin(policies);
-        let cleaned = guarded(|| self.clean_inner(policies, route, record, batch));
+        let cleaned = guarded(|| self.clean_inner(policies, route, record, batch, watch));
         batch.finish(route.index, record, cleaned);
     }
 
-    fn clean_inner(
+    fn clean_inner<W: Watch>(
         &mut self,
         policies: &Policies,
         route: &Route,
         record: &Record<'_>,
         batch: &mut Batch,
+        watch: &mut W,
     ) -> Result<(), Reason> {
         if record.value.is_some_and(|value| value.len() > self.limits.value_bytes) {
             return Err(Reason::Limits);
@@ -130,7 +146,7 @@ impl Engine {
         }
         let key = epoch_key(&mut self.keys[slot], plan, record.timestamp_ms)?;
         let batch::Open { out: mut parts, rules, waiting } = batch.parts(policies, slot);
-        let mut editor = PlanEditor::new(plan, key, waiting, rules);
+        let mut editor = PlanEditor::new(plan, key, waiting, rules, watch);
         if let Some(value) = record.value {
             let value = value.expose();
             let scratch = &mut self.scratch;
@@ -193,7 +209,7 @@ fn epoch_key<'k>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::paths::{Paths, RuleId, RulePath, Segment};
+    use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
     use crate::policy::{HeaderName, OnMismatch, Rule, Unlisted};
     use crate::record::NO_HEADERS;
     use crate::transform::Transform;
@@ -201,9 +217,17 @@ mod tests {
     fn plan(tenant: &str, rules: &[(&str, Transform)]) -> Plan {
         let mut paths = Vec::new();
         for (number, (path, transform)) in rules.iter().enumerate() {
-            let whole = matches!(transform, Transform::Keep | Transform::Drop | Transform::Redact);
+            let on_container = match transform {
+                Transform::Drop | Transform::Redact => OnContainer::Take,
+                Transform::Keep => OnContainer::Leave,
+                _ => OnContainer::EachScalar,
+            };
             let segments = path.split('.').map(|name| Segment::Name(name.into())).collect();
-            paths.push(RulePath { rule: RuleId::try_from(number).unwrap(), whole, segments });
+            paths.push(RulePath {
+                rule: RuleId::try_from(number).unwrap(),
+                on_container,
+                segments,
+            });
         }
         let rule = |(_, transform): &(&str, Transform)| Rule {
             transform: transform.clone(),
@@ -213,7 +237,7 @@ mod tests {
         Plan {
             tenant: tenant.into(),
             version: 1,
-            paths: Paths::compile(&paths, false).unwrap().into(),
+            paths: Paths::compile(&paths).unwrap().into(),
             rules: rules.iter().map(rule).collect(),
             key_rule: None,
             header_rules: Vec::new(),

@@ -40,6 +40,13 @@ pub enum Edit {
 /// Decides about the values that rules name. The engine is one, the reader of a tenant's name
 /// another.
 pub trait Editor {
+    /// The value that begins at this offset of the input comes next. Costs nothing unless somebody
+    /// listens, as only those do who explain.
+    #[inline]
+    fn at(&mut self, start: usize) {
+        let _ = start;
+    }
+
     /// What `rule` does to every value, if it is always the same: then nothing is copied or read
     /// for it. Never [`Edit::Replace`].
     fn fixed(&mut self, rule: RuleId) -> Option<Edit>;
@@ -60,6 +67,9 @@ pub trait Editor {
     /// # Errors
     /// A reason to withhold the whole record.
     fn container(&mut self, rule: RuleId, out: &mut Out<'_>) -> Result<Edit, Reason>;
+
+    /// A value goes because `rule` took the container that it is in, and no earlier rule leaves it.
+    fn gone(&mut self, _: RuleId) {}
 }
 
 /// What a walk needs and reuses: stage 1's index and room for unescaped text. It still holds
@@ -203,7 +213,7 @@ impl<'a, E: Editor> Walk<'a, E> {
         let root = self.paths.root();
         match root.object() {
             Here::Stay => self.cursor.skip(),
-            _ => self.object(root),
+            _ => self.object(root).map(drop),
         }
     }
 
@@ -226,11 +236,11 @@ impl<'a, E: Editor> Walk<'a, E> {
         Ok(())
     }
 
-    /// An object in which rules may match, the walk at its brace.
-    fn object(&mut self, state: &'a State) -> Step<()> {
+    /// An object in which rules may match, the walk at its brace. True if a member stayed.
+    fn object(&mut self, state: &'a State) -> Step<bool> {
         self.cursor.enter()?;
         if self.cursor.closes(b'}') {
-            return Ok(());
+            return Ok(false);
         }
         let members = self.paths.members(state);
         let mut siblings = Siblings::default();
@@ -257,14 +267,14 @@ impl<'a, E: Editor> Walk<'a, E> {
         }
         cursor.leave();
         self.cursor = cursor;
-        Ok(())
+        Ok(siblings.kept_end > 0)
     }
 
-    /// An array in which rules may match, the walk at its bracket.
-    fn array(&mut self, state: &'a State) -> Step<()> {
+    /// An array in which rules may match, the walk at its bracket. True if an element stayed.
+    fn array(&mut self, state: &'a State) -> Step<bool> {
         self.cursor.enter()?;
         if self.cursor.closes(b']') {
-            return Ok(());
+            return Ok(false);
         }
         let mut siblings = Siblings::default();
         let next = state.element();
@@ -275,7 +285,7 @@ impl<'a, E: Editor> Walk<'a, E> {
             }
         }
         self.cursor.leave();
-        Ok(())
+        Ok(siblings.kept_end > 0)
     }
 
     /// One member or element that began at `start`, the walk at its value.
@@ -309,6 +319,7 @@ impl<'a, E: Editor> Walk<'a, E> {
     #[inline(always)]
     fn value(&mut self, state: &'a State) -> Step<Fate> {
         let start = self.cursor.at;
+        self.editor.at(start);
         match self.cursor.peek() {
             b'"' => {
                 let span = self.cursor.string()?;
@@ -317,16 +328,16 @@ impl<'a, E: Editor> Walk<'a, E> {
                         Some(edit) => Ok(fate(edit)),
                         None => self.edit_text(rule, start, span),
                     },
-                    here => Ok(untouched(here)),
+                    here => Ok(self.untouched(here)),
                 }
             }
             b'{' => match state.object() {
-                Here::Descend => self.object(state).map(|()| Fate::Stays),
-                here => self.whole(here, start),
+                Here::Descend => self.object(state).map(|_| Fate::Stays),
+                here => self.whole(here, state, start),
             },
             b'[' => match state.array() {
-                Here::Descend => self.array(state).map(|()| Fate::Stays),
-                here => self.whole(here, start),
+                Here::Descend => self.array(state).map(|_| Fate::Stays),
+                here => self.whole(here, state, start),
             },
             first => {
                 self.cursor.bare()?;
@@ -335,26 +346,71 @@ impl<'a, E: Editor> Walk<'a, E> {
                         Some(edit) => Ok(fate(edit)),
                         None => self.edit_bare(rule, start, first),
                     },
-                    here => Ok(untouched(here)),
+                    here => Ok(self.untouched(here)),
                 }
             }
         }
     }
 
-    /// A container that stays or goes with all that is in it.
-    fn whole(&mut self, here: Here, start: usize) -> Step<Fate> {
-        self.cursor.skip()?;
+    /// A container that is not simply looked into.
+    #[inline(never)]
+    fn whole(&mut self, here: Here, state: &'a State, start: usize) -> Step<Fate> {
         match here {
-            Here::Rule(rule) => {
-                if let Some(edit) = self.editor.fixed(rule) {
-                    return Ok(fate(edit));
+            Here::Sift { rule, taken } => {
+                if self.sift(state)? {
+                    return Ok(Fate::Stays);
                 }
-                self.copy_to(start);
-                let mark = self.out.len();
-                let edit = self.editor.container(rule, &mut Out::json(self.out))?;
-                Ok(self.settle(edit, mark))
+                self.editor.at(start);
+                if taken { Ok(self.untouched(Here::Gone(rule))) } else { self.take(rule, start) }
             }
-            here => Ok(untouched(here)),
+            Here::Rule(rule) => {
+                self.cursor.skip()?;
+                self.take(rule, start)
+            }
+            here => {
+                self.cursor.skip()?;
+                Ok(self.untouched(here))
+            }
+        }
+    }
+
+    /// A container that just ended, and that `rule` has whole.
+    fn take(&mut self, rule: RuleId, start: usize) -> Step<Fate> {
+        if let Some(edit) = self.editor.fixed(rule) {
+            return Ok(fate(edit));
+        }
+        self.copy_to(start);
+        let mark = self.out.len();
+        let edit = self.editor.container(rule, &mut Out::json(self.out))?;
+        Ok(self.settle(edit, mark))
+    }
+
+    /// A container that a rule takes, but for what an earlier rule leaves inside. False: nothing
+    /// was left, and what was done inside is taken back. No pseudonym waits there, for it would have
+    /// been left.
+    #[inline(never)]
+    fn sift(&mut self, state: &'a State) -> Step<bool> {
+        let (written, copied) = (self.out.len(), self.copied);
+        let left = match self.cursor.peek() {
+            b'{' => self.object(state)?,
+            _ => self.array(state)?,
+        };
+        if !left {
+            self.out.truncate(written);
+            self.copied = copied;
+        }
+        Ok(left)
+    }
+
+    /// The fate of a value that is not edited.
+    #[inline]
+    fn untouched(&mut self, here: Here) -> Fate {
+        match here {
+            Here::Gone(rule) => {
+                self.editor.gone(rule);
+                Fate::Goes
+            }
+            _ => Fate::Stays,
         }
     }
 
@@ -445,12 +501,6 @@ fn next_escape(escapes: &[u32]) -> usize {
 
 fn fate(edit: Edit) -> Fate {
     if edit == Edit::Drop { Fate::Goes } else { Fate::Stays }
-}
-
-/// The fate of a value that no rule decides.
-#[inline]
-fn untouched(here: Here) -> Fate {
-    if here == Here::Unlisted { Fate::Goes } else { Fate::Stays }
 }
 
 /// Writes the meaning of a string's content to `into`. Stage 1 has checked every escape.

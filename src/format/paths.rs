@@ -14,7 +14,11 @@
 //! - The lowest rule that names a value, or a container above it, decides it. So a state keeps
 //!   the lowest rule met so far (`decided`) and only those unfinished paths whose rule is lower:
 //!   the others can never win. That pruning is also what finds shadowed paths.
-//! - A rule that takes containers whole does so unless a lower rule may still match inside.
+//! - A rule that takes containers whole takes their members' names too: names can be personal.
+//!   Only what a lower rule leaves inside stays, with the names that lead to it. Whether there is
+//!   any such value, only the record can tell; so where a lower rule that leaves something may still
+//!   match, the walk looks inside ([`Here::Sift`]), and if nothing was left the container goes
+//!   whole after all. Rules that take things themselves leave nothing, and open nothing.
 
 use crate::limits::PATH_STATES_MAX;
 use crate::scan::prefetch;
@@ -41,10 +45,21 @@ pub type RuleId = u16;
 pub struct RulePath {
     /// The rule that owns it.
     pub rule: RuleId,
-    /// Does the rule take an array or object whole (`drop`, `redact`)?
-    pub whole: bool,
+    /// What the rule does with an array or object; the same in all paths of a rule.
+    pub on_container: OnContainer,
     /// The steps; never empty.
     pub segments: Vec<Segment>,
+}
+
+/// What a rule does with an array or object that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnContainer {
+    /// Works on every scalar below (`mask`).
+    EachScalar,
+    /// Leaves it as it is (`keep`).
+    Leave,
+    /// Takes it whole, names included (`drop`, `redact`).
+    Take,
 }
 
 /// Why paths could not be compiled: their wildcards multiply to too many states.
@@ -56,12 +71,15 @@ pub struct TooManyStates;
 pub(crate) enum Here {
     /// Nothing: it stays as it is, with all that is below.
     Stay,
-    /// This rule decides it (a scalar), or takes it whole (a container).
+    /// This rule decides it (a scalar), or has it whole (a container).
     Rule(RuleId),
-    /// It goes, with all that is below: no rule lists it.
-    Unlisted,
+    /// It goes, with its name and all that is below: this rule took the container that it is in.
+    Gone(RuleId),
     /// A container: look inside.
     Descend,
+    /// A container that this rule takes: look inside, for a lower rule may leave something there.
+    /// If none did, the rule takes it whole, or it goes if the rule took the container it is in.
+    Sift { rule: RuleId, taken: bool },
 }
 
 /// A state's number.
@@ -154,12 +172,11 @@ pub struct Paths {
 
 impl Paths {
     /// Compiles paths; earlier rules win (`rule` ascending decides, not the order of `paths`).
-    /// `drop_unlisted`: what no path names is left out.
     ///
     /// # Errors
     /// More than [`crate::limits::PATH_STATES_MAX`] states.
-    pub fn compile(paths: &[RulePath], drop_unlisted: bool) -> Result<Self, TooManyStates> {
-        Compiler::new(paths, drop_unlisted).compile()
+    pub fn compile(paths: &[RulePath]) -> Result<Self, TooManyStates> {
+        Compiler::new(paths).compile()
     }
 
     /// For path number `index` of those given to [`Paths::compile`]: is there any value that it
@@ -291,6 +308,10 @@ type Item = (usize, usize);
 struct Place {
     /// The lowest rule that named this value or one above it.
     decided: Option<RuleId>,
+    /// That rule took the container that this value is in: unless a lower rule leaves it, it goes.
+    taken: bool,
+    /// The record itself.
+    root: bool,
     /// Unfinished paths of lower rules.
     items: BTreeSet<Item>,
 }
@@ -305,29 +326,28 @@ enum Step<'a> {
 
 struct Compiler<'a> {
     paths: &'a [RulePath],
-    /// By rule: does it take containers whole?
-    whole: Vec<bool>,
-    drop_unlisted: bool,
+    /// By rule.
+    on_container: Vec<OnContainer>,
     places: Vec<Place>,
     numbers: HashMap<Place, StateId>,
     out: Paths,
 }
 
 impl<'a> Compiler<'a> {
-    fn new(paths: &'a [RulePath], drop_unlisted: bool) -> Self {
+    fn new(paths: &'a [RulePath]) -> Self {
         let decides = vec![false; paths.len()];
         // The first slot stays empty: it is the table of states that no name leads on from.
         let out = Paths { states: Vec::new(), slots: vec![EMPTY], names: Vec::new(), decides };
         let rules = paths.iter().map(|path| usize::from(path.rule) + 1).max().unwrap_or(0);
-        let mut whole = vec![false; rules];
+        let mut on_container = vec![OnContainer::EachScalar; rules];
         for path in paths {
-            whole[usize::from(path.rule)] |= path.whole;
+            on_container[usize::from(path.rule)] = path.on_container;
         }
-        Self { paths, whole, drop_unlisted, places: Vec::new(), numbers: HashMap::new(), out }
+        Self { paths, on_container, places: Vec::new(), numbers: HashMap::new(), out }
     }
 
     fn compile(mut self) -> Result<Paths, TooManyStates> {
-        let mut root = Place::default();
+        let mut root = Place { root: true, ..Place::default() };
         for path in 0..self.paths.len() {
             self.enter(&mut root.items, (path, 0));
         }
@@ -376,15 +396,15 @@ impl<'a> Compiler<'a> {
     fn state(&mut self, index: usize) -> Result<State, TooManyStates> {
         let place = self.places[index].clone();
         // As no array, the value also completes the paths of which only `[*]` is left.
-        let as_one = self.as_one(&place);
+        let as_one = Place { root: place.root, ..self.as_one(&place) };
         let element = self.step(&place, Step::Element);
         let element = Next { state: self.number(element)?, inert: false };
         let other = self.step(&as_one, Step::OtherMember);
         let other = Next { state: self.number(other)?, inert: false };
         let mut state = State {
-            scalar: self.scalar(as_one.decided),
-            object: self.container(as_one.decided, !as_one.items.is_empty()),
-            array: self.container(place.decided, !place.items.is_empty()),
+            scalar: scalar(&as_one),
+            object: self.container(&as_one),
+            array: self.container(&place),
             element,
             other,
             base: 0,
@@ -430,22 +450,27 @@ impl<'a> Compiler<'a> {
         Ok(())
     }
 
-    fn scalar(&self, decided: Option<RuleId>) -> Here {
-        match decided {
-            Some(rule) => Here::Rule(rule),
-            None if self.drop_unlisted => Here::Unlisted,
-            None => Here::Stay,
+    fn container(&self, place: &Place) -> Here {
+        let alive = !place.items.is_empty();
+        let Some(rule) = place.decided else {
+            return if alive { Here::Descend } else { Here::Stay };
+        };
+        match self.on_container[usize::from(rule)] {
+            OnContainer::Take if self.may_leave(place) => Here::Sift { rule, taken: place.taken },
+            OnContainer::Take if place.taken => Here::Gone(rule),
+            OnContainer::Take => Here::Rule(rule),
+            OnContainer::Leave if !alive => Here::Rule(rule),
+            OnContainer::Leave | OnContainer::EachScalar => Here::Descend,
         }
     }
 
-    fn container(&self, decided: Option<RuleId>, alive: bool) -> Here {
-        match decided {
-            _ if alive => Here::Descend,
-            Some(rule) if self.whole[usize::from(rule)] => Here::Rule(rule),
-            Some(_) => Here::Descend,
-            None if self.drop_unlisted => Here::Unlisted,
-            None => Here::Stay,
-        }
+    /// May a lower rule leave something below?
+    fn may_leave(&self, place: &Place) -> bool {
+        place.items.iter().any(|&(path, _)| !self.takes(self.paths[path].rule))
+    }
+
+    fn takes(&self, rule: RuleId) -> bool {
+        self.on_container[usize::from(rule)] == OnContainer::Take
     }
 
     /// The place, seen as a value that is no array: `[*]` has stepped to its one element.
@@ -455,7 +480,7 @@ impl<'a> Compiler<'a> {
         for &item in &place.items {
             self.enter_as_one(&mut items, &mut completed, item);
         }
-        self.settle(place.decided, items, &completed)
+        self.settle(place.decided, place.taken, items, &completed)
     }
 
     /// [`Self::enter`], and over every `[*]` that the item then stands before.
@@ -479,6 +504,11 @@ impl<'a> Compiler<'a> {
 
     /// Where a step leads. Member steps are taken from [`Self::as_one`], so they meet no `[*]`.
     fn step(&mut self, place: &Place, step: Step<'_>) -> Place {
+        // The root itself is never taken.
+        let taken = !place.root && place.decided.is_some_and(|rule| self.takes(rule));
+        if taken && !self.may_leave(place) {
+            return Place { taken, items: BTreeSet::new(), ..place.clone() };
+        }
         let mut items = BTreeSet::new();
         let mut completed = Vec::new();
         for &(path, at) in &place.items {
@@ -496,7 +526,7 @@ impl<'a> Compiler<'a> {
                 self.enter(&mut items, (path, to));
             }
         }
-        self.settle(place.decided, items, &completed)
+        self.settle(place.decided, taken, items, &completed)
     }
 
     /// Adds an item, and what it also is: `**` may step over no name at all.
@@ -513,6 +543,7 @@ impl<'a> Compiler<'a> {
     fn settle(
         &mut self,
         before: Option<RuleId>,
+        taken: bool,
         mut items: BTreeSet<Item>,
         completed: &[usize],
     ) -> Place {
@@ -527,7 +558,16 @@ impl<'a> Compiler<'a> {
         if let Some(decided) = decided {
             items.retain(|&(path, _)| paths[path].rule < decided);
         }
-        Place { decided, items }
+        let taken = taken && decided.is_some_and(|rule| self.takes(rule));
+        Place { decided, taken, root: false, items }
+    }
+}
+
+const fn scalar(place: &Place) -> Here {
+    match place.decided {
+        Some(rule) if place.taken => Here::Gone(rule),
+        Some(rule) => Here::Rule(rule),
+        None => Here::Stay,
     }
 }
 

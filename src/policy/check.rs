@@ -6,9 +6,9 @@
 
 use super::path::{self, Place};
 use super::syntax::{self, At};
-use super::{HeaderName, Plan, Rule};
+use super::{HeaderName, OnMismatch, Plan, Rule, Unlisted};
 use crate::document::{Reader, Source, Span, listed, nearest};
-use crate::format::paths::{Paths, RuleId, RulePath};
+use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
 use crate::keys::{Epoch, Keyring, Pseudonyms, SECRET_BYTES, Secret};
 use crate::limits::{PATH_STATES_MAX, RULES_MAX};
 use crate::transform::Transform;
@@ -42,13 +42,20 @@ pub fn check(
     if reader.faults.len() > faults_before {
         return None;
     }
+    let mut rules = rules?;
+    let rest = unlisted(written).map(|(rule, id)| {
+        rules.push(rule);
+        id
+    });
+    let key_rule = places.iter().find(|named| named.place == Place::Key).map(|named| named.rule);
+    let any_header = rest.map(|rest| (HeaderName::Any, rest));
     Some(Plan {
         tenant: tenant?,
         version: written.version?,
         paths: paths?.into(),
-        rules: rules?.into(),
-        key_rule: places.iter().find(|named| named.place == Place::Key).map(|named| named.rule),
-        header_rules: places.iter().filter_map(Named::header).collect(),
+        rules: rules.into(),
+        key_rule: key_rule.or(rest),
+        header_rules: places.iter().filter_map(Named::header).chain(any_header).collect(),
         unlisted: written.unlisted,
         pseudonyms,
     })
@@ -182,11 +189,22 @@ fn made(transform: Transform, rule: &syntax::Rule, label: String) -> Rule {
     Rule { transform, mismatch: rule.mismatch, label }
 }
 
+/// What happens to the rest is the policy's last rule, for every part of a record.
+fn unlisted(written: &syntax::Policy) -> Option<(Rule, RuleId)> {
+    let (transform, label) = match written.unlisted {
+        Unlisted::Keep => return None,
+        Unlisted::Drop => (Transform::Drop, "unlisted drop"),
+        Unlisted::Redact => (Transform::Redact, "unlisted redact"),
+    };
+    let rule = Rule { transform, mismatch: OnMismatch::Redact, label: label.into() };
+    Some((rule, RuleId::try_from(written.rules.len()).ok()?))
+}
+
 /// A path, read, with the rule that it belongs to.
 struct Named<'a> {
     rule: RuleId,
     place: Place,
-    whole: bool,
+    on_container: OnContainer,
     written: &'a At<String>,
 }
 
@@ -200,9 +218,11 @@ impl Named<'_> {
 
     fn in_value(&self) -> Option<RulePath> {
         match &self.place {
-            Place::Value(segments) => {
-                Some(RulePath { rule: self.rule, whole: self.whole, segments: segments.clone() })
-            }
+            Place::Value(segments) => Some(RulePath {
+                rule: self.rule,
+                on_container: self.on_container,
+                segments: segments.clone(),
+            }),
             _ => None,
         }
     }
@@ -211,10 +231,11 @@ impl Named<'_> {
 fn places<'a>(written: &'a syntax::Policy, reader: &mut Reader<'_>) -> Vec<Named<'a>> {
     let mut all = Vec::new();
     for (rule, id) in written.rules.iter().zip(0..=RuleId::MAX) {
-        let whole = rule.transform.as_ref().is_some_and(|transform| transform.value.whole);
+        let on_container = rule.transform.as_ref().map(|transform| transform.value.on_container());
+        let on_container = on_container.unwrap_or(OnContainer::EachScalar);
         for field in &rule.fields {
             match path::parse(&field.value) {
-                Ok(place) => all.push(Named { rule: id, place, whole, written: field }),
+                Ok(place) => all.push(Named { rule: id, place, on_container, written: field }),
                 Err(flaw) => {
                     let span = inside(reader.source, field, &flaw.at);
                     reader.fault(flaw.code, span, flaw.message).hint(flaw.hint);
@@ -252,10 +273,14 @@ fn repeated(places: &[Named<'_>], reader: &mut Reader<'_>) {
 }
 
 fn paths(written: &syntax::Policy, places: &[Named<'_>], reader: &mut Reader<'_>) -> Option<Paths> {
-    let (values, compiled): (Vec<&Named<'_>>, Vec<RulePath>) =
+    let (values, mut compiled): (Vec<&Named<'_>>, Vec<RulePath>) =
         places.iter().filter_map(|named| Some((named, named.in_value()?))).unzip();
-    let drop_unlisted = written.unlisted == super::Unlisted::Drop;
-    let Ok(paths) = Paths::compile(&compiled, drop_unlisted) else {
+    compiled.extend(unlisted(written).map(|(_, rule)| RulePath {
+        rule,
+        on_container: OnContainer::Take,
+        segments: vec![Segment::AnyName],
+    }));
+    let Ok(paths) = Paths::compile(&compiled) else {
         let message = format!("the paths multiply to more than {PATH_STATES_MAX} states");
         reader.fault("P009", written.rules_span, message).hint(
             "several `**` in one path, or many paths with `**` beside each other, cost most: \
@@ -278,7 +303,7 @@ fn covers(earlier: &RulePath, later: &RulePath) -> bool {
     let mut pair = [earlier.clone(), later.clone()];
     pair[0].rule = 0;
     pair[1].rule = 1;
-    Paths::compile(&pair, false).is_ok_and(|paths| !paths.decides(1))
+    Paths::compile(&pair).is_ok_and(|paths| !paths.decides(1))
 }
 
 fn shadowed_headers(places: &[Named<'_>], reader: &mut Reader<'_>) {

@@ -76,7 +76,9 @@ impl fmt::Display for Place {
     }
 }
 
-fn shown(name: &str) -> String {
+/// A name as a path spells it: in quotes where it needs them.
+#[must_use]
+pub fn shown(name: &str) -> String {
     let plain = !name.is_empty() && name.trim() == name && !name.contains(SPECIAL);
     match plain {
         true => name.to_owned(),

@@ -16,6 +16,8 @@ pub enum Unlisted {
     Keep,
     /// They go: only what a rule keeps gets through.
     Drop,
+    /// They become `"[redacted]"`.
+    Redact,
 }
 
 /// What happens where a rule meets a value of another kind.
@@ -69,16 +71,24 @@ pub struct Plan {
     pub version: u64,
     /// The paths into the value; shared between plans that are alike.
     pub paths: Arc<Paths>,
-    /// The rules, in order; shared as the paths are.
+    /// The rules, in order, the last of them for what is unlisted; shared as the paths are.
     pub rules: Arc<[Rule]>,
     /// The first rule that names `$key`.
     pub key_rule: Option<RuleId>,
     /// Header names with their rules, in rule order: the first that fits decides.
     pub header_rules: Vec<(HeaderName, RuleId)>,
-    /// What happens to the rest.
+    /// What happens to the rest. Unless it stays, the last rule says so, and names all of it.
     pub unlisted: Unlisted,
     /// Where pseudonym keys come from; present if any rule needs them.
     pub pseudonyms: Option<Pseudonyms>,
+}
+
+impl Plan {
+    /// How many rules its author wrote.
+    #[must_use]
+    pub fn rules_written(&self) -> usize {
+        self.rules.len() - usize::from(self.unlisted != Unlisted::Keep)
+    }
 }
 
 /// All tenants' plans, immutable; a reload makes a new set.

@@ -46,7 +46,7 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Policy> {
     let mut table = Table::new(node, "a policy", reader)?;
     let tenant = table.need("tenant", reader).and_then(|field| text_at(&field, reader));
     let version = table.need("version", reader).and_then(|field| field.int(0..=i64::MAX, reader));
-    let unlisted = table.take("unlisted").and_then(|field| field.one_of(&["keep", "drop"], reader));
+    let unlisted = table.take("unlisted").and_then(|field| unlisted(&field, reader));
     let key = table.take("key").and_then(|field| text_at(&field, reader));
     let epoch = table.take("epoch").and_then(|field| epoch(&field, reader));
     let rules_field = table.need("rules", reader);
@@ -59,7 +59,7 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Policy> {
     Some(Policy {
         tenant,
         version: version.and_then(|version| u64::try_from(version).ok()),
-        unlisted: if unlisted == Some(1) { Unlisted::Drop } else { Unlisted::Keep },
+        unlisted: unlisted.unwrap_or(Unlisted::Keep),
         key,
         epoch,
         rules,
@@ -71,6 +71,11 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Policy> {
 fn text_at(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<At<String>> {
     let value = field.text(reader)?.to_owned();
     Some(At { value, span: field.span() })
+}
+
+fn unlisted(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Unlisted> {
+    let index = field.one_of(&["keep", "drop", "redact"], reader)?;
+    Some([Unlisted::Keep, Unlisted::Drop, Unlisted::Redact][index])
 }
 
 /// `never` (`None`) or a duration.

@@ -129,7 +129,7 @@ impl Metrics {
         *self.plans.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rows);
         self.policy_info.reset();
         for plan in policies.plans() {
-            let (version, rules) = (plan.version.to_string(), plan.rules.len().to_string());
+            let (version, rules) = (plan.version.to_string(), plan.rules_written().to_string());
             self.policy_info.with_label_values(&[&*plan.tenant, &version, &rules]).set(1);
         }
     }
@@ -389,7 +389,7 @@ mod tests {
         Plan {
             tenant: tenant.into(),
             version: 3,
-            paths: Paths::compile(&[], false).unwrap().into(),
+            paths: Paths::compile(&[]).unwrap().into(),
             rules: (0..rules).map(rule).collect(),
             key_rule: None,
             header_rules: Vec::new(),

@@ -1,6 +1,6 @@
 //! `mask`: some characters stay, the others become stars.
 
-use super::{Args, Example, Kind, Outcome, Param, Spec, Transform};
+use super::{Args, Example, Kind, Outcome, Param, Shows, Spec, Transform};
 use crate::format::{Out, Scalar};
 
 /// How many characters stay at either end.
@@ -30,6 +30,7 @@ pub(super) static SPEC: Spec = Spec {
     ],
     needs_key: false,
     whole: false,
+    shows: Shows::Part,
     build: |args| {
         let mut args = Args::new(args);
         Ok(Transform::Mask(Mask { first: args.size(), last: args.size() }))

@@ -15,6 +15,7 @@ mod truncate_ip;
 pub use pseudonymize::{HASH_CHARS, spell_hash};
 pub use redact::REDACTED;
 
+use crate::format::paths::OnContainer;
 use crate::format::{Out, Scalar};
 use crate::hash::Waiting;
 use crate::keys::PseudonymKey;
@@ -96,6 +97,36 @@ pub struct Example {
     pub after: &'static str,
 }
 
+/// How much of a value its replacement still tells, least first. The reference docs say it of each
+/// transform, and `limpid diff` orders policies by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Shows {
+    /// Nothing: the value goes, or a constant stands there.
+    Nothing,
+    /// Whether two values are the same; not which.
+    Sameness,
+    /// As [`Shows::Sameness`] or less to those without the key, and the value to those with it.
+    AllWithKey,
+    /// A part of it: its beginning, its range, its rough place.
+    Part,
+    /// All of it.
+    All,
+}
+
+impl Shows {
+    /// What is said of it in the docs and by `diff`.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Sameness => "sameness only",
+            Self::AllWithKey => "all, to who has the key",
+            Self::Part => "a part",
+            Self::All => "all",
+        }
+    }
+}
+
 /// A transform's entry in the table.
 pub struct Spec {
     /// The word after `do:`.
@@ -112,9 +143,24 @@ pub struct Spec {
     pub needs_key: bool,
     /// Does it take an array or object whole?
     pub whole: bool,
+    /// What it lets the replacement still tell of a value that it works on.
+    pub shows: Shows,
     /// Makes the transform from checked arguments; the error says what is wrong with them
     /// together (each alone has been checked).
     pub build: fn(&[Arg]) -> Result<Transform, String>,
+}
+
+impl Spec {
+    /// What a rule with this transform does with an array or object. Whatever has a container whole
+    /// and is not [`keep`] leaves nothing of what is in it.
+    #[must_use]
+    pub fn on_container(&self) -> OnContainer {
+        match self.whole {
+            false => OnContainer::EachScalar,
+            true if self.name == keep::SPEC.name => OnContainer::Leave,
+            true => OnContainer::Take,
+        }
+    }
 }
 
 /// A transform with its parameters.

@@ -4,7 +4,7 @@
 //! behind the prefix. The canonical value of text is its UTF-8 bytes; of a number see
 //! [`decimal::canonical`], so that 42, 42.0 and "42" agree. This is a contract: `tests/vectors`.
 
-use super::{Args, Context, Example, Kind, Outcome, Param, Spec, Transform, decimal};
+use super::{Args, Context, Example, Kind, Outcome, Param, Shows, Spec, Transform, decimal};
 use crate::format::{Out, Scalar};
 use crate::hash::{HASH_BYTES, VALUE_BYTES_MAX};
 use crate::keys::PseudonymKey;
@@ -38,6 +38,7 @@ pub(super) static SPEC: Spec = Spec {
     ],
     needs_key: true,
     whole: false,
+    shows: Shows::Sameness,
     build: |args| {
         let prefix = Args::new(args).text();
         Ok(Transform::Pseudonymize(Pseudonymize { prefix: prefix.into() }))

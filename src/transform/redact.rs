@@ -1,6 +1,6 @@
 //! `redact`: a fixed word in place of the value.
 
-use super::{Example, Outcome, Spec, Transform};
+use super::{Example, Outcome, Shows, Spec, Transform};
 use crate::format::{Out, Scalar};
 
 /// What stands in place of a redacted value.
@@ -10,7 +10,8 @@ pub(super) static SPEC: Spec = Spec {
     name: "redact",
     about: "Puts `[redacted]` in the value's place.",
     doc: "Strings, numbers, `true` and `false` become the string `[redacted]`; `null` stays. An \
-          object or array is replaced whole (but for what an earlier rule names inside).",
+          object or array is replaced whole, names included (but for what an earlier rule leaves \
+          inside).",
     params: &[],
     examples: &[
         Example { params: "", before: r#""a@b.example""#, after: r#""[redacted]""# },
@@ -20,6 +21,7 @@ pub(super) static SPEC: Spec = Spec {
     ],
     needs_key: false,
     whole: true,
+    shows: Shows::Nothing,
     build: |_| Ok(Transform::Redact),
 };
 

@@ -8,7 +8,7 @@
 //! 3056: within the first 48 bits!), NAT64 (`64:ff9b::1.2.3.4`, RFC 6052) and the old compatible
 //! form (`::1.2.3.4`). Of that part no more stays than of an IPv4 address.
 
-use super::{Args, Example, Kind, Outcome, Param, Spec, Transform};
+use super::{Args, Example, Kind, Outcome, Param, Shows, Spec, Transform};
 use crate::format::{Out, Scalar};
 use ipnet::{Ipv4Net, Ipv6Net};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -52,6 +52,7 @@ pub(super) static SPEC: Spec = Spec {
     ],
     needs_key: false,
     whole: false,
+    shows: Shows::Part,
     build: |args| {
         let mut args = Args::new(args);
         Ok(Transform::TruncateIp(TruncateIp { v4: args.bits(), v6: args.bits() }))

@@ -104,7 +104,8 @@ fn describe(spec: &Spec, page: &mut String) {
     let _ = writeln!(page, "\n## `{}`\n\n{}\n\n{}", spec.name, spec.about, spec.doc);
     let whole = if spec.whole { "taken whole" } else { "every value below is treated" };
     let key = if spec.needs_key { " Needs the policy's `key`." } else { "" };
-    let _ = writeln!(page, "\nObjects and lists: {whole}.{key}");
+    let shows = spec.shows.text();
+    let _ = writeln!(page, "\nObjects and lists: {whole}. What it still tells: {shows}.{key}");
     if !spec.params.is_empty() {
         page.push_str("\n| parameter | takes | default | is |\n| --- | --- | --- | --- |\n");
     }

@@ -217,7 +217,7 @@ fn policies() -> Policies {
     let plan = Plan {
         tenant: "acme".into(),
         version: 1,
-        paths: Paths::compile(&[], false).unwrap().into(),
+        paths: Paths::compile(&[]).unwrap().into(),
         rules: [].into(),
         key_rule: None,
         header_rules: Vec::new(),

@@ -286,7 +286,7 @@ fn the_twin_does_what_the_contract_says() {
     );
     let value =
         br#" {"\u0061":{"x":1, "ok" : 2 ,"y":[3,{"z":4}]},"a":5,"b":[6],"b":null,"c":1.0} "#;
-    let clean = br#" {"\u0061":{"ok" : 2 ,"y":[{}]},"b":"[redacted]","b":null,"c":1.0} "#;
+    let clean = br#" {"\u0061":{"ok" : 2},"b":"[redacted]","b":null,"c":1.0} "#;
     assert_eq!(expected(&policy, value), Expected::Clean(clean.to_vec()));
 }
 

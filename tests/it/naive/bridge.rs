@@ -3,9 +3,9 @@
 use super::{Action, Bounds, Expected, Flaw, Policy};
 use limpid::engine::{Batch, Engine, Limits, Outcome, Route, TenantSource};
 use limpid::error::Reason;
-use limpid::format::paths::{Paths, RuleId, RulePath};
+use limpid::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
 use limpid::keys::{Epoch, PseudonymKey, Pseudonyms, Secret};
-use limpid::policy::{HeaderName, Plan, Policies, Rule};
+use limpid::policy::{HeaderName, OnMismatch, Plan, Policies, Rule};
 use limpid::record::{NO_HEADERS, Raw, Record};
 use limpid::scan::Scanner;
 use limpid::transform::{self, Arg, Kind, Param, Transform};
@@ -30,38 +30,61 @@ pub fn plan_for(tenant: &str, policy: &Policy) -> Option<Plan> {
     for (number, rule) in policy.rules.iter().enumerate() {
         paths.extend(rule.paths.iter().map(|segments| RulePath {
             rule: rule_id(number),
-            whole: rule.action.whole(),
+            on_container: on_container(&rule.action),
             segments: segments.clone(),
         }));
     }
-    let drop_unlisted = policy.unlisted == limpid::policy::Unlisted::Drop;
+    let mut rules: Vec<Rule> = policy
+        .rules
+        .iter()
+        .enumerate()
+        .map(|(number, rule)| Rule {
+            transform: transform(&rule.action),
+            mismatch: rule.mismatch,
+            label: number.to_string(),
+        })
+        .collect();
+    let mut key_rule = policy.key_rule.map(rule_id);
+    let mut header_rules: Vec<(HeaderName, RuleId)> = policy
+        .header_rules
+        .iter()
+        .map(|(name, rule)| {
+            let named = name.as_deref().map(|name| HeaderName::Named(name.into()));
+            (named.unwrap_or(HeaderName::Any), rule_id(*rule))
+        })
+        .collect();
+    // For limpid the rest is a last rule.
+    if let Some(action) = policy.unlisted_action() {
+        let rule = rule_id(rules.len());
+        paths.push(RulePath {
+            rule,
+            on_container: OnContainer::Take,
+            segments: vec![Segment::AnyName],
+        });
+        key_rule = key_rule.or(Some(rule));
+        header_rules.push((HeaderName::Any, rule));
+        let (transform, label) = (transform(&action), "unlisted".into());
+        rules.push(Rule { transform, mismatch: OnMismatch::Redact, label });
+    }
     let secret = Arc::new(Secret::new(SECRET));
     Some(Plan {
         tenant: tenant.into(),
         version: 1,
-        paths: Paths::compile(&paths, drop_unlisted).ok()?.into(),
-        rules: policy
-            .rules
-            .iter()
-            .enumerate()
-            .map(|(number, rule)| Rule {
-                transform: transform(&rule.action),
-                mismatch: rule.mismatch,
-                label: number.to_string(),
-            })
-            .collect(),
-        key_rule: policy.key_rule.map(rule_id),
-        header_rules: policy
-            .header_rules
-            .iter()
-            .map(|(name, rule)| {
-                let named = name.as_deref().map(|name| HeaderName::Named(name.into()));
-                (named.unwrap_or(HeaderName::Any), rule_id(*rule))
-            })
-            .collect(),
+        paths: Paths::compile(&paths).ok()?.into(),
+        rules: rules.into(),
+        key_rule,
+        header_rules,
         unlisted: policy.unlisted,
         pseudonyms: Some(Pseudonyms::new(secret, tenant, Epoch::every_ms(EPOCH_MS))),
     })
+}
+
+const fn on_container(action: &Action) -> OnContainer {
+    match action {
+        Action::Keep => OnContainer::Leave,
+        action if action.takes() => OnContainer::Take,
+        _ => OnContainer::EachScalar,
+    }
 }
 
 fn rule_id(number: usize) -> RuleId {

@@ -483,7 +483,11 @@ fn url(choices: &mut Choices<'_>) -> String {
 
 /// A policy of a few rules.
 pub fn policy(choices: &mut Choices<'_>) -> Policy {
-    let unlisted = if choices.once_in(3) { Unlisted::Drop } else { Unlisted::Keep };
+    let unlisted = match choices.below(6) {
+        4 => Unlisted::Redact,
+        5 => Unlisted::Drop,
+        _ => Unlisted::Keep,
+    };
     let rules: Vec<Rule> = (0..choices.below(6)).map(|_| rule(choices)).collect();
     Policy::new(rules, unlisted)
 }

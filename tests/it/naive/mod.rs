@@ -42,6 +42,15 @@ impl Policy {
     pub const fn new(rules: Vec<Rule>, unlisted: Unlisted) -> Self {
         Self { rules, unlisted, key_rule: None, header_rules: Vec::new() }
     }
+
+    /// What is done with what no rule names.
+    pub const fn unlisted_action(&self) -> Option<Action> {
+        match self.unlisted {
+            Unlisted::Keep => None,
+            Unlisted::Drop => Some(Action::Drop),
+            Unlisted::Redact => Some(Action::Redact),
+        }
+    }
 }
 
 /// One rule a line: its paths, what it does.
@@ -92,8 +101,8 @@ pub enum Action {
 }
 
 impl Action {
-    /// Does it take arrays and objects whole?
-    pub const fn whole(&self) -> bool {
+    /// Does it take arrays and objects whole, and leave nothing of them?
+    pub const fn takes(&self) -> bool {
         matches!(self, Self::Drop | Self::Redact)
     }
 }
@@ -127,8 +136,12 @@ pub enum Flaw {
     LastRuleDecides,
     /// Names do not reach through arrays.
     OpaqueArrays,
-    /// A container is taken whole even where an earlier rule may match inside.
+    /// A container is taken whole even where an earlier rule leaves something inside.
     WholeRegardless,
+    /// A container that a rule takes stays, emptied, where an earlier rule might have left something.
+    OpensForNothing,
+    /// What a rule takes beside something that an earlier rule leaves keeps its name.
+    NamesBesideStay,
     /// What no rule names stays in spite of `unlisted: drop`.
     KeepsUnlisted,
     /// A dropped element leaves the space before its comma.
@@ -153,12 +166,14 @@ pub enum Flaw {
 
 impl Flaw {
     /// All of them, without [`Flaw::None`].
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::FirstDuplicateOnly,
         Self::KeySpelling,
         Self::LastRuleDecides,
         Self::OpaqueArrays,
         Self::WholeRegardless,
+        Self::OpensForNothing,
+        Self::NamesBesideStay,
         Self::KeepsUnlisted,
         Self::LeavesSpace,
         Self::TreatsNull,
@@ -206,8 +221,8 @@ pub fn clean(
     // There is nothing to take a record out of: it is never taken whole. The elements of a root
     // array are records of their own: rules begin anew in each.
     match &parsed.root.kind {
-        Kind::Array(records) => records.iter().for_each(|record| walk.inside(record)),
-        _ => walk.inside(&parsed.root),
+        Kind::Array(records) => records.iter().for_each(|record| walk.inside(record, false)),
+        _ => walk.inside(&parsed.root, false),
     }
     let out = spliced(bytes, &walk.splices);
     if walk.withheld {
@@ -246,7 +261,11 @@ pub fn clean_parts(
         }
     };
     let mut bare = |rule: Option<usize>, value: Option<&[u8]>| match (rule, value) {
-        (None, value) => (policy.unlisted == Unlisted::Keep).then(|| value.map(<[u8]>::to_vec)),
+        (None, value) => match (policy.unlisted, value) {
+            (Unlisted::Drop, _) => None,
+            (Unlisted::Redact, Some(_)) => Some(Some(REDACTED.into())),
+            (_, value) => Some(value.map(<[u8]>::to_vec)),
+        },
         (Some(rule), None) => (policy.rules[rule].action != Action::Drop).then_some(None),
         (Some(rule), Some(bytes)) => match bare_bytes(&policy.rules[rule], bytes, key, flaw) {
             Ok(value) => value.map(Some),
@@ -344,8 +363,9 @@ enum Fate {
     Stays,
     Goes,
     Becomes(String),
-    /// An array or object that stays, and whose content is decided one by one.
-    Inside,
+    /// An array or object that stays, and whose content is decided one by one. True: a rule takes
+    /// it, and only what earlier rules leave stays.
+    Inside(bool),
 }
 
 struct Walk<'a> {
@@ -370,28 +390,35 @@ struct Child<'a> {
 }
 
 impl Walk<'_> {
-    fn fate(&mut self, node: &Node) -> Fate {
+    /// What becomes of a value. `taken`: a rule takes the container that it is in.
+    fn fate(&mut self, node: &Node, taken: bool) -> Fate {
         let is_array = matches!(node.kind, Kind::Array(_));
-        let rule = self.decider(is_array);
+        let Some(rule) = self
+            .decider(is_array)
+            .map(|rule| self.policy.rules[rule].clone())
+            .or_else(|| self.rest())
+        else {
+            let container = matches!(node.kind, Kind::Array(_) | Kind::Object(_));
+            return if container { Fate::Inside(false) } else { Fate::Stays };
+        };
         let scalar = match &node.kind {
-            Kind::Array(_) | Kind::Object(_) => return self.container(rule, is_array),
+            Kind::Array(_) | Kind::Object(_) => return self.container(node, &rule, taken),
+            _ if taken && rule.action.takes() => return Fate::Goes,
             Kind::Null if self.flaw != Flaw::TreatsNull => {
-                let goes = match rule {
-                    Some(rule) => self.policy.rules[rule].action == Action::Drop,
-                    None => self.drops_unlisted(),
-                };
-                return if goes { Fate::Goes } else { Fate::Stays };
+                return if rule.action == Action::Drop { Fate::Goes } else { Fate::Stays };
             }
             Kind::Null => Scalar::Text("null"),
             Kind::Bool => Scalar::Bool,
             Kind::Number(text) => Scalar::Number(text),
             Kind::Text(text) => Scalar::Text(text),
         };
-        match rule {
-            Some(rule) => self.transformed(rule, &scalar),
-            None if self.drops_unlisted() => Fate::Goes,
-            None => Fate::Stays,
-        }
+        self.transformed(&rule, &scalar)
+    }
+
+    /// What no rule names is as if a last rule named it.
+    fn rest(&self) -> Option<Rule> {
+        let action = self.policy.unlisted_action().filter(|_| self.flaw != Flaw::KeepsUnlisted)?;
+        Some(Rule { paths: Vec::new(), action, mismatch: OnMismatch::Redact })
     }
 
     /// The first rule that names the value where the walk stands.
@@ -406,36 +433,36 @@ impl Walk<'_> {
         }
     }
 
-    /// Could one of the first `count` rules match below the container where the walk stands?
-    fn alive(&self, count: usize, is_array: bool) -> bool {
-        let opaque = self.flaw == Flaw::OpaqueArrays;
-        self.flaw != Flaw::WholeRegardless
-            && self.policy.rules[..count].iter().any(|rule| {
-                rule.paths.iter().any(|path| paths::alive(path, &self.steps, is_array, opaque))
-            })
-    }
-
-    fn drops_unlisted(&self) -> bool {
-        self.policy.unlisted == Unlisted::Drop && self.flaw != Flaw::KeepsUnlisted
-    }
-
-    fn container(&self, rule: Option<usize>, is_array: bool) -> Fate {
-        match rule {
-            Some(rule) if self.alive(rule, is_array) => Fate::Inside,
-            Some(rule) => match self.policy.rules[rule].action {
-                Action::Drop => Fate::Goes,
-                Action::Redact => Fate::Becomes(self.quoted(REDACTED)),
-                _ => Fate::Inside,
-            },
-            None if self.drops_unlisted() && !self.alive(self.policy.rules.len(), is_array) => {
-                Fate::Goes
-            }
-            None => Fate::Inside,
+    /// An array or object. One that a rule takes stays only for what earlier rules leave in it.
+    fn container(&mut self, node: &Node, rule: &Rule, taken: bool) -> Fate {
+        if !rule.action.takes() {
+            return Fate::Inside(false);
+        }
+        let left = match self.flaw {
+            Flaw::WholeRegardless => false,
+            Flaw::OpensForNothing => self.policy.rules.iter().any(|rule| !rule.action.takes()),
+            _ => self.anything_stays(node),
+        };
+        match rule.action {
+            _ if left => Fate::Inside(self.flaw != Flaw::NamesBesideStay),
+            _ if taken => Fate::Goes,
+            Action::Drop => Fate::Goes,
+            _ => Fate::Becomes(self.quoted(REDACTED)),
         }
     }
 
-    fn transformed(&mut self, rule: usize, scalar: &Scalar<'_>) -> Fate {
-        let rule = &self.policy.rules[rule];
+    /// Does anything in this container, which a rule takes, stay?
+    fn anything_stays(&mut self, container: &Node) -> bool {
+        let mut stays = false;
+        for child in self.children(container) {
+            self.steps.push(child.step.clone());
+            stays |= self.fate(child.value, true) != Fate::Goes;
+            self.steps.pop();
+        }
+        stays
+    }
+
+    fn transformed(&mut self, rule: &Rule, scalar: &Scalar<'_>) -> Fate {
         match transforms::apply(&rule.action, scalar, self.key, self.flaw) {
             Done::Unchanged => Fate::Stays,
             Done::Text(text) => Fate::Becomes(self.quoted(&text)),
@@ -457,16 +484,16 @@ impl Walk<'_> {
         if self.flaw == Flaw::EscapesNothing { format!("\"{text}\"") } else { quoted(text) }
     }
 
-    fn inside(&mut self, container: &Node) {
+    fn inside(&mut self, container: &Node, taken: bool) {
         let children = self.children(container);
         let mut retained_before = false;
         for (index, child) in children.iter().enumerate() {
             self.steps.push(child.step.clone());
-            match if child.overlooked { Fate::Stays } else { self.fate(child.value) } {
+            match if child.overlooked { Fate::Stays } else { self.fate(child.value, taken) } {
                 Fate::Stays => retained_before = true,
-                Fate::Inside => {
+                Fate::Inside(taken) => {
                     retained_before = true;
-                    self.inside(child.value);
+                    self.inside(child.value, taken);
                 }
                 Fate::Becomes(text) => {
                     retained_before = true;

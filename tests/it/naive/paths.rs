@@ -40,23 +40,6 @@ fn ends_at(path: &[Segment], steps: &[Step], is_array: bool, opaque: bool) -> bo
     }
 }
 
-/// Could `path` still name something below the array or object at `steps`?
-pub fn alive(path: &[Segment], steps: &[Step], is_array: bool, opaque: bool) -> bool {
-    let Some((segment, rest)) = path.split_first() else { return false };
-    match segment {
-        Segment::AnyElement => match steps.split_first() {
-            Some((Step::Element, below)) => alive(rest, below, is_array, opaque),
-            Some((Step::Name(_), _)) => alive(rest, steps, is_array, opaque),
-            None => is_array || alive(rest, steps, is_array, opaque),
-        },
-        Segment::Name(_) | Segment::AnyName => match next_name(steps, opaque) {
-            Some((name, below)) => fits(segment, name) && alive(rest, below, is_array, opaque),
-            None => !opaque || (steps.is_empty() && !is_array),
-        },
-        Segment::AnyDepth => true,
-    }
-}
-
 /// The next name on the way, stepping through arrays, and the steps after it.
 fn next_name(steps: &[Step], opaque: bool) -> Option<(&str, &[Step])> {
     match steps.split_first()? {
