@@ -277,9 +277,9 @@ impl<'a, E: Editor> Walk<'a, E> {
             return Ok(false);
         }
         let mut siblings = Siblings::default();
-        let next = state.element();
-        loop {
-            self.sibling(&mut siblings, self.cursor.at, next)?;
+        let elements = self.paths.elements(state);
+        for index in 0.. {
+            self.sibling(&mut siblings, self.cursor.at, elements.get(index))?;
             if self.cursor.separator(b']')? {
                 break;
             }

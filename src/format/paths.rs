@@ -9,7 +9,8 @@
 //! What a path names:
 //! - Names and `*` step over members; arrays on the way are transparent (`items.ip` is
 //!   `items[*].ip`), at any depth.
-//! - `[*]` steps over elements; a value that is no array counts as its one element.
+//! - `[*]` steps over elements, `[2]` over the third; a value that is no array counts as its one
+//!   element, which is number 0.
 //! - `**` steps over any number of names, at a path's end over one or more names or elements.
 //! - The lowest rule that names a value, or a container above it, decides it. So a state keeps
 //!   the lowest rule met so far (`decided`) and only those unfinished paths whose rule is lower:
@@ -33,9 +34,15 @@ pub enum Segment {
     AnyName,
     /// `[*]`: any element of an array; a value that is no array counts as its one element.
     AnyElement,
+    /// `[0]`: the element of that number, counted from 0, at most [`ELEMENT_MAX`]; a value that is
+    /// no array counts as element 0.
+    Element(u8),
     /// `**`: any number of names; at the end of a path, one or more names or elements.
     AnyDepth,
 }
+
+/// The highest number of an element that a path can name.
+pub const ELEMENT_MAX: u8 = u8::MAX;
 
 /// A rule's number, counted from 0 in the order of the policy.
 pub type RuleId = u16;
@@ -99,8 +106,10 @@ pub(crate) struct State {
     scalar: Here,
     object: Here,
     array: Here,
-    /// Where an element leads.
+    /// Where an element leads that no path names by number.
     element: Next,
+    /// Where the others lead: `Paths::elements[elements]`; number 0 has none.
+    elements: u32,
     /// Where a member of a name that no path spells leads.
     other: Next,
     /// The state's stretch of `Paths::slots`: `base..base + (mask + 1)`, a power of two.
@@ -112,12 +121,6 @@ impl State {
     /// Does whatever stands here stay as it is, with all that is below?
     fn is_inert(&self) -> bool {
         [self.scalar, self.object, self.array] == [Here::Stay; 3]
-    }
-
-    /// Where an element of the array here leads.
-    #[inline]
-    pub(crate) fn element(&self) -> Next {
-        self.element
     }
 
     #[inline]
@@ -167,7 +170,23 @@ pub struct Paths {
     states: Vec<State>,
     slots: Vec<Slot>,
     names: Vec<u8>,
+    /// By number, where the first elements of an array lead.
+    elements: Vec<Box<[Next]>>,
     decides: Vec<bool>,
+}
+
+/// Where the elements of an array lead.
+#[derive(Clone, Copy)]
+pub(crate) struct Elements<'a> {
+    first: &'a [Next],
+    other: Next,
+}
+
+impl Elements<'_> {
+    #[inline]
+    pub(crate) fn get(&self, index: usize) -> Next {
+        self.first.get(index).copied().unwrap_or(self.other)
+    }
 }
 
 impl Paths {
@@ -206,6 +225,11 @@ impl Paths {
         &self.states[next.state as usize]
     }
 
+    /// Where elements of the array at a state lead.
+    pub(crate) fn elements(&self, state: &State) -> Elements<'_> {
+        Elements { first: &self.elements[state.elements as usize], other: state.element }
+    }
+
     /// Where members of the object at a state lead.
     #[inline(always)]
     pub(crate) fn members(&self, state: &State) -> Members<'_> {
@@ -230,8 +254,9 @@ impl Members<'_> {
         let length = end - at;
         let word = first_word(text, at, length);
         let slot = &self.slots[hash(word, length) & (self.slots.len() - 1)];
-        if slot.word == word && slot.length as usize == length {
-            if length > 8 && !self.ends(slot, text, at, end) { self.other } else { slot.next }
+        let begins = slot.word == word && slot.length as usize == length;
+        if begins && (length <= 8 || self.ends(slot, text, at, end)) {
+            slot.next
         } else if slot.crowded {
             self.find(word, &text[at..end])
         } else {
@@ -321,7 +346,8 @@ struct Place {
 enum Step<'a> {
     Member(&'a str),
     OtherMember,
-    Element,
+    Element(u8),
+    OtherElement,
 }
 
 struct Compiler<'a> {
@@ -337,7 +363,9 @@ impl<'a> Compiler<'a> {
     fn new(paths: &'a [RulePath]) -> Self {
         let decides = vec![false; paths.len()];
         // The first slot stays empty: it is the table of states that no name leads on from.
-        let out = Paths { states: Vec::new(), slots: vec![EMPTY], names: Vec::new(), decides };
+        let (states, slots, names) = (Vec::new(), vec![EMPTY], Vec::new());
+        let elements = vec![Box::default()];
+        let out = Paths { states, slots, names, elements, decides };
         let rules = paths.iter().map(|path| usize::from(path.rule) + 1).max().unwrap_or(0);
         let mut on_container = vec![OnContainer::EachScalar; rules];
         for path in paths {
@@ -374,10 +402,16 @@ impl<'a> Compiler<'a> {
         let inert: Vec<bool> = self.out.states.iter().map(State::is_inert).collect();
         let note = |next: &mut Next| next.inert = inert[next.state as usize];
         self.out.slots.iter_mut().for_each(|slot| note(&mut slot.next));
+        self.out.elements.iter_mut().flatten().for_each(note);
         for state in &mut self.out.states {
             note(&mut state.element);
             note(&mut state.other);
         }
+    }
+
+    /// A step to a place; [`Self::note_inert`] fills in the rest.
+    fn next(&mut self, place: Place) -> Result<Next, TooManyStates> {
+        Ok(Next { state: self.number(place)?, inert: false })
     }
 
     fn number(&mut self, place: Place) -> Result<StateId, TooManyStates> {
@@ -397,21 +431,39 @@ impl<'a> Compiler<'a> {
         let place = self.places[index].clone();
         // As no array, the value also completes the paths of which only `[*]` is left.
         let as_one = Place { root: place.root, ..self.as_one(&place) };
-        let element = self.step(&place, Step::Element);
-        let element = Next { state: self.number(element)?, inert: false };
+        let element = self.step(&place, Step::OtherElement);
+        let element = self.next(element)?;
+        let elements = self.elements(&place)?;
         let other = self.step(&as_one, Step::OtherMember);
-        let other = Next { state: self.number(other)?, inert: false };
+        let other = self.next(other)?;
         let mut state = State {
             scalar: scalar(&as_one),
             object: self.container(&as_one),
             array: self.container(&place),
             element,
+            elements,
             other,
             base: 0,
             mask: 0,
         };
         self.table(&as_one, &mut state)?;
         Ok(state)
+    }
+
+    /// The number of the list of where the first elements lead.
+    fn elements(&mut self, place: &Place) -> Result<u32, TooManyStates> {
+        let numbered = |&(path, at): &Item| match self.paths[path].segments[at] {
+            Segment::Element(number) => Some(number),
+            _ => None,
+        };
+        let Some(last) = place.items.iter().filter_map(numbered).max() else { return Ok(0) };
+        let mut first = Vec::new();
+        for number in 0..=last {
+            let next = self.step(place, Step::Element(number));
+            first.push(self.next(next)?);
+        }
+        self.out.elements.push(first.into());
+        u32::try_from(self.out.elements.len() - 1).map_err(|_| TooManyStates)
     }
 
     /// The state's hash table: a slot for every name that some path spells here.
@@ -429,7 +481,7 @@ impl<'a> Compiler<'a> {
         state.mask = u32::try_from(size - 1).map_err(|_| TooManyStates)?;
         for name in names {
             let next = self.step(place, Step::Member(name));
-            let next = Next { state: self.number(next)?, inert: false };
+            let next = self.next(next)?;
             let bytes = name.as_bytes();
             let word = first_word(bytes, 0, bytes.len());
             let mut probe = hash(word, bytes.len()) & (size - 1);
@@ -493,7 +545,10 @@ impl<'a> Compiler<'a> {
         let segments = &self.paths[path].segments;
         match segments.get(at) {
             None => completed.push(path),
-            Some(Segment::AnyElement) => self.enter_as_one(items, completed, (path, at + 1)),
+            Some(Segment::AnyElement | Segment::Element(0)) => {
+                self.enter_as_one(items, completed, (path, at + 1));
+            }
+            Some(Segment::Element(_)) => {}
             Some(Segment::AnyDepth) if at + 1 < segments.len() => {
                 items.insert((path, at));
                 self.enter_as_one(items, completed, (path, at + 1));
@@ -515,9 +570,10 @@ impl<'a> Compiler<'a> {
             let segments = &self.paths[path].segments;
             let to = match (&segments[at], step) {
                 (Segment::AnyDepth, _) if at + 1 < segments.len() => at,
-                (Segment::Name(_) | Segment::AnyName, Step::Element) => at,
+                (Segment::Name(_) | Segment::AnyName, Step::Element(_) | Step::OtherElement) => at,
                 (Segment::Name(wanted), Step::Member(name)) if **wanted == *name => at + 1,
-                (Segment::Name(_), _) => continue,
+                (Segment::Element(wanted), Step::Element(number)) if *wanted == number => at + 1,
+                (Segment::Name(_) | Segment::Element(_), _) => continue,
                 (Segment::AnyDepth | Segment::AnyName | Segment::AnyElement, _) => at + 1,
             };
             if to == segments.len() {
@@ -576,5 +632,43 @@ fn spelled(paths: &[RulePath], (path, at): Item) -> Option<&str> {
     match &paths[path].segments[at] {
         Segment::Name(name) => Some(name),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where each of these names of the root's members leads, by rule.
+    fn decided(paths: &Paths, name: &str) -> Here {
+        let mut text = name.as_bytes().to_vec();
+        let next = paths.members(paths.root()).next(&text, 0, name.len());
+        text.extend_from_slice(b"\":1}      ");
+        assert_eq!(paths.members(paths.root()).next(&text, 0, name.len()), next, "{name}");
+        paths.state(next).scalar()
+    }
+
+    #[test]
+    fn names_that_begin_alike_are_told_apart() {
+        let named = ["", "a", "requests", "responseObject", "responseStatus", "responseObjecu"];
+        let long = ["a name of more than sixteen bytes", "a name of more THAN sixteen bytes"];
+        let names: Vec<&str> = named.into_iter().chain(long).collect();
+        let path = |(rule, name): (usize, &&str)| RulePath {
+            rule: RuleId::try_from(rule).unwrap(),
+            on_container: OnContainer::EachScalar,
+            segments: vec![Segment::Name((*name).into())],
+        };
+        let rules: Vec<RulePath> = names.iter().enumerate().map(path).collect();
+        let paths = Paths::compile(&rules).unwrap();
+        for (rule, name) in names.iter().enumerate() {
+            assert_eq!(
+                decided(&paths, name),
+                Here::Rule(RuleId::try_from(rule).unwrap()),
+                "{name}"
+            );
+        }
+        for name in ["b", "request", "responseStatuS", "a name of more than SIXTEEN bytes", "\0"] {
+            assert_eq!(decided(&paths, name), Here::Stay, "{name}");
+        }
     }
 }

@@ -291,19 +291,34 @@ fn paths(written: &syntax::Policy, places: &[Named<'_>], reader: &mut Reader<'_>
     for (index, named) in values.iter().enumerate() {
         let twin = values[..index].iter().any(|earlier| earlier.place == named.place);
         if !twin && !paths.decides(index) {
-            let by = compiled[..index].iter().position(|earlier| covers(earlier, &compiled[index]));
-            shadowed(named, by.map(|by| values[by]), reader);
+            let path = &compiled[index];
+            let by = compiled[..index].iter().position(|earlier| useless([earlier, path], 1));
+            let after = compiled.iter().skip(index + 1).take(values.len() - index - 1);
+            let mut undoes = after.zip(&values[index + 1..]);
+            match undoes.find(|(later, _)| by.is_none() && useless([path, later], 0)) {
+                Some((_, later)) => undone(named, later, reader),
+                None => shadowed(named, by.map(|by| values[by]), reader),
+            }
         }
     }
     Some(paths)
 }
 
-/// Does one path alone leave nothing to another?
-fn covers(earlier: &RulePath, later: &RulePath) -> bool {
+/// Of two paths alone, does the one of that index decide nothing?
+fn useless([earlier, later]: [&RulePath; 2], index: usize) -> bool {
     let mut pair = [earlier.clone(), later.clone()];
     pair[0].rule = 0;
     pair[1].rule = 1;
-    Paths::compile(&pair).is_ok_and(|paths| !paths.decides(1))
+    Paths::compile(&pair).is_ok_and(|paths| !paths.decides(index))
+}
+
+fn undone(named: &Named<'_>, by: &Named<'_>, reader: &mut Reader<'_>) {
+    let (line, _) = reader.source.place(by.written.span.start);
+    let message =
+        format!("`{}` changes nothing: `{}` in line {line} takes all of it", named.place, by.place);
+    reader.fault("P026", named.written.span, message).hint(
+        "what a later rule takes whole is gone; take this path out, or `keep` what is to stay",
+    );
 }
 
 fn shadowed_headers(places: &[Named<'_>], reader: &mut Reader<'_>) {

@@ -543,14 +543,31 @@ fn rule(choices: &mut Choices<'_>) -> Rule {
 }
 
 fn path(choices: &mut Choices<'_>) -> Vec<Segment> {
-    (0..=choices.below(4))
-        .map(|_| match choices.below(10) {
-            6 => Segment::AnyName,
-            7 => Segment::AnyElement,
-            8 | 9 => Segment::AnyDepth,
-            _ => Segment::Name(name(choices).into()),
-        })
-        .collect()
+    let mut path = Vec::new();
+    for _ in 0..=choices.below(4) {
+        let segment = segment(choices);
+        // Which array it would count in could only be guessed: policies cannot say it.
+        let guess = matches!(segment, Segment::Element(_)) && behind_any_depth(&path);
+        path.push(if guess { Segment::AnyElement } else { segment });
+    }
+    path
+}
+
+fn segment(choices: &mut Choices<'_>) -> Segment {
+    match choices.below(11) {
+        6 => Segment::AnyName,
+        7 => Segment::AnyElement,
+        8 | 9 => Segment::AnyDepth,
+        10 => Segment::Element([0, 1, 2, 255][choices.below(4)]),
+        _ => Segment::Name(name(choices).into()),
+    }
+}
+
+/// Does `**` come last, but for elements?
+fn behind_any_depth(path: &[Segment]) -> bool {
+    let mut back = path.iter().rev();
+    let last = back.find(|step| !matches!(step, Segment::AnyElement | Segment::Element(_)));
+    last == Some(&Segment::AnyDepth)
 }
 
 /// What a rule does, with parameters.

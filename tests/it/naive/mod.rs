@@ -74,6 +74,7 @@ fn written(path: &[Segment]) -> String {
         Segment::Name(name) => format!("{name:?}"),
         Segment::AnyName => "*".to_owned(),
         Segment::AnyElement => "[*]".to_owned(),
+        Segment::Element(number) => format!("[{number}]"),
         Segment::AnyDepth => "**".to_owned(),
     });
     segments.collect::<Vec<_>>().join(".")
@@ -522,10 +523,11 @@ impl Walk<'_> {
         match &container.kind {
             Kind::Array(elements) => elements
                 .iter()
-                .map(|value| Child {
+                .enumerate()
+                .map(|(number, value)| Child {
                     start: value.start,
                     value,
-                    step: Step::Element,
+                    step: Step::Element(number),
                     overlooked: false,
                 })
                 .collect(),
