@@ -21,7 +21,7 @@
 
 use super::grammar::{Cursor, Span, Step};
 use super::paths::{Here, Members, Next, Paths, RuleId, State};
-use super::{Out, Scalar};
+use super::{Container, Out, Scalar};
 use crate::error::Reason;
 use crate::scan::{Index, Scanner, append};
 use std::fmt;
@@ -66,7 +66,12 @@ pub trait Editor {
     ///
     /// # Errors
     /// A reason to withhold the whole record.
-    fn container(&mut self, rule: RuleId, out: &mut Out<'_>) -> Result<Edit, Reason>;
+    fn container(
+        &mut self,
+        rule: RuleId,
+        container: Container,
+        out: &mut Out<'_>,
+    ) -> Result<Edit, Reason>;
 
     /// A value goes because `rule` took the container that it is in, and no earlier rule leaves it.
     fn gone(&mut self, _: RuleId) {}
@@ -381,7 +386,11 @@ impl<'a, E: Editor> Walk<'a, E> {
         }
         self.copy_to(start);
         let mark = self.out.len();
-        let edit = self.editor.container(rule, &mut Out::json(self.out))?;
+        let container = match self.text.as_bytes()[start] {
+            b'[' => Container::Array,
+            _ => Container::Object,
+        };
+        let edit = self.editor.container(rule, container, &mut Out::json(self.out))?;
         Ok(self.settle(edit, mark))
     }
 

@@ -8,6 +8,15 @@ pub mod paths;
 
 pub use out::Out;
 
+/// What a value is that holds others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Container {
+    /// `{…}`.
+    Object,
+    /// `[…]`.
+    Array,
+}
+
 /// A scalar that a rule decides, by meaning: escapes are undone.
 #[derive(Clone, Copy)]
 pub enum Scalar<'a> {
