@@ -96,6 +96,8 @@ pub(crate) type StateId = u32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Next {
     state: StateId,
+    /// What becomes of a scalar there.
+    pub(crate) scalar: Here,
     /// Whatever stands there stays as it is, with all that is below.
     pub(crate) inert: bool,
 }
@@ -115,17 +117,14 @@ pub(crate) struct State {
     /// The state's stretch of `Paths::slots`: `base..base + (mask + 1)`, a power of two.
     base: u32,
     mask: u32,
+    /// Which bits of a hash number the slots: where possible, such that each name has its own.
+    shift: u32,
 }
 
 impl State {
     /// Does whatever stands here stay as it is, with all that is below?
     fn is_inert(&self) -> bool {
         [self.scalar, self.object, self.array] == [Here::Stay; 3]
-    }
-
-    #[inline]
-    pub(crate) fn scalar(&self) -> Here {
-        self.scalar
     }
 
     #[inline]
@@ -161,7 +160,7 @@ const EMPTY: Slot = Slot {
     length: u32::MAX,
     crowded: false,
     name: 0,
-    next: Next { state: 0, inert: false },
+    next: Next { state: 0, scalar: Here::Stay, inert: false },
 };
 
 /// Paths, compiled.
@@ -234,7 +233,8 @@ impl Paths {
     #[inline(always)]
     pub(crate) fn members(&self, state: &State) -> Members<'_> {
         let (first, last) = (state.base as usize, (state.base + state.mask) as usize);
-        Members { slots: &self.slots[first..=last], other: state.other, names: &self.names }
+        let (slots, names) = (&self.slots[first..=last], &self.names[..]);
+        Members { slots, shift: state.shift, other: state.other, names }
     }
 }
 
@@ -242,6 +242,7 @@ impl Paths {
 #[derive(Clone, Copy)]
 pub(crate) struct Members<'a> {
     slots: &'a [Slot],
+    shift: u32,
     other: Next,
     names: &'a [u8],
 }
@@ -253,7 +254,7 @@ impl Members<'_> {
     pub(crate) fn next(&self, text: &[u8], at: usize, end: usize) -> Next {
         let length = end - at;
         let word = first_word(text, at, length);
-        let slot = &self.slots[hash(word, length) & (self.slots.len() - 1)];
+        let slot = &self.slots[self.first(word, length)];
         let begins = slot.word == word && slot.length as usize == length;
         if begins && (length <= 8 || self.ends(slot, text, at, end)) {
             slot.next
@@ -274,7 +275,7 @@ impl Members<'_> {
     /// [`Self::next`], slot by slot.
     #[inline(never)]
     fn find(&self, word: u64, name: &[u8]) -> Next {
-        let mut probe = hash(word, name.len());
+        let mut probe = self.first(word, name.len());
         loop {
             let slot = &self.slots[probe & (self.slots.len() - 1)];
             if slot.length == EMPTY.length {
@@ -283,8 +284,14 @@ impl Members<'_> {
             if self.name(slot) == name {
                 return slot.next;
             }
-            probe = probe.wrapping_add(1);
+            probe += 1;
         }
+    }
+
+    /// The slot that a name should have.
+    #[inline(always)]
+    fn first(&self, word: u64, length: usize) -> usize {
+        (hash(word, length) >> self.shift) as usize & (self.slots.len() - 1)
     }
 
     #[inline(never)]
@@ -320,10 +327,35 @@ fn last_word(name: &[u8]) -> u64 {
 }
 
 #[inline(always)]
-#[allow(clippy::cast_possible_truncation)] // the upper half of a product, and a length
-const fn hash(word: u64, length: usize) -> usize {
-    (word.wrapping_add(length as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize
+const fn hash(word: u64, length: usize) -> u64 {
+    word.wrapping_add(length as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
+
+/// The smallest table in which each name has a slot of its own, and the shift that does it: its size
+/// is at most four times the number of names. Else one of twice the number, and names share.
+fn table_of(names: &BTreeSet<&str>) -> (usize, u32) {
+    let hashes: Vec<u64> = names
+        .iter()
+        .map(|name| hash(first_word(name.as_bytes(), 0, name.len()), name.len()))
+        .collect();
+    let size = names.len().next_power_of_two();
+    let apart = |size: usize, shift: u32| {
+        let mut taken = vec![false; size];
+        let slots = hashes.iter().map(|hash| (hash >> shift) as usize & (size - 1));
+        slots.into_iter().all(|slot| !std::mem::replace(&mut taken[slot], true))
+    };
+    for size in [size, 2 * size, 4 * size] {
+        let last = u64::BITS - size.trailing_zeros().max(1);
+        if let Some(shift) = (last.saturating_sub(SHIFTS)..=last).find(|shift| apart(size, *shift))
+        {
+            return (size, shift);
+        }
+    }
+    (2 * size, u64::BITS / 2)
+}
+
+/// Shifts that [`table_of`] tries: the upper bits of a product are the ones that all below mix into.
+const SHIFTS: u32 = 28;
 
 /// A path, part of the way: index of the path, index of the next segment.
 type Item = (usize, usize);
@@ -393,14 +425,15 @@ impl<'a> Compiler<'a> {
         if root.object != Here::Stay {
             root.object = Here::Descend;
         }
-        self.note_inert();
+        self.note();
         Ok(self.out)
     }
 
-    /// Notes at every step whether it leads to where nothing is to do.
-    fn note_inert(&mut self) {
-        let inert: Vec<bool> = self.out.states.iter().map(State::is_inert).collect();
-        let note = |next: &mut Next| next.inert = inert[next.state as usize];
+    /// Notes at every step what the walk would ask of the state that it leads to.
+    fn note(&mut self) {
+        let known: Vec<(Here, bool)> =
+            self.out.states.iter().map(|state| (state.scalar, state.is_inert())).collect();
+        let note = |next: &mut Next| (next.scalar, next.inert) = known[next.state as usize];
         self.out.slots.iter_mut().for_each(|slot| note(&mut slot.next));
         self.out.elements.iter_mut().flatten().for_each(note);
         for state in &mut self.out.states {
@@ -409,9 +442,9 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// A step to a place; [`Self::note_inert`] fills in the rest.
+    /// A step to a place; [`Self::note`] fills in the rest.
     fn next(&mut self, place: Place) -> Result<Next, TooManyStates> {
-        Ok(Next { state: self.number(place)?, inert: false })
+        Ok(Next { state: self.number(place)?, scalar: Here::Stay, inert: false })
     }
 
     fn number(&mut self, place: Place) -> Result<StateId, TooManyStates> {
@@ -445,6 +478,7 @@ impl<'a> Compiler<'a> {
             other,
             base: 0,
             mask: 0,
+            shift: 0,
         };
         self.table(&as_one, &mut state)?;
         Ok(state)
@@ -474,17 +508,18 @@ impl<'a> Compiler<'a> {
         if names.is_empty() {
             return Ok(());
         }
-        let size = (names.len() * 2).next_power_of_two();
+        let (size, shift) = table_of(&names);
         let base = self.out.slots.len();
         self.out.slots.resize(base + size, EMPTY);
         state.base = u32::try_from(base).map_err(|_| TooManyStates)?;
         state.mask = u32::try_from(size - 1).map_err(|_| TooManyStates)?;
+        state.shift = shift;
         for name in names {
             let next = self.step(place, Step::Member(name));
             let next = self.next(next)?;
             let bytes = name.as_bytes();
             let word = first_word(bytes, 0, bytes.len());
-            let mut probe = hash(word, bytes.len()) & (size - 1);
+            let mut probe = (hash(word, bytes.len()) >> shift) as usize & (size - 1);
             while self.out.slots[base + probe].length != EMPTY.length {
                 self.out.slots[base + probe].crowded = true;
                 probe = (probe + 1) & (size - 1);
@@ -645,7 +680,7 @@ mod tests {
         let next = paths.members(paths.root()).next(&text, 0, name.len());
         text.extend_from_slice(b"\":1}      ");
         assert_eq!(paths.members(paths.root()).next(&text, 0, name.len()), next, "{name}");
-        paths.state(next).scalar()
+        next.scalar
     }
 
     #[test]

@@ -32,7 +32,7 @@ mod neon;
 mod scalar;
 mod stage1;
 
-pub use copy::append;
+pub use copy::{append, append_piece};
 pub use prefetch::prefetch;
 use stage1::Found;
 
