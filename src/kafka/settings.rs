@@ -34,6 +34,7 @@ pub const RESERVED: &[(&str, &str)] = &[
     ("enable.auto.offset.store", "limpid commits an offset only after its record is delivered"),
     ("auto.commit.enable", "limpid commits an offset only after its record is delivered"),
     ("auto.commit.interval.ms", "limpid commits an offset only after its record is delivered"),
+    ("isolation.level", "what a producer took back must not be published"),
     ("enable.partition.eof", "limpid does not use end-of-partition events"),
     ("consume.callback.max.messages", "limpid fetches in batches of its own size"),
     ("enable.idempotence", "without it a retry could double or reorder records"),
