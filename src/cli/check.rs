@@ -3,6 +3,7 @@
 //! It is made for a reviewer's machine and for CI: it needs no secret and no broker. Without a
 //! keyring, policies are rehearsed with a key that is thrown away, and the report says so.
 
+use super::policy_file::{guarded, is_config};
 use crate::config::{self, Secrets};
 use crate::document::{Fault, Faults, Show, Source, Span};
 use crate::error::Result;
@@ -136,11 +137,11 @@ impl Check<'_> {
 
     /// Runs a policy's tests.
     fn tried(&mut self, policy: CompiledPolicy) -> Option<About> {
-        let CompiledPolicy { plan, tests } = policy;
+        let CompiledPolicy { plan, tests, .. } = policy;
         let about = About::Policy {
             tenant: plan.tenant.to_string(),
             version: plan.version,
-            rules: plan.rules.len(),
+            rules: plan.rules_written(),
             tests: tests.len(),
             keyed: plan.pseudonyms.is_some(),
         };
@@ -243,21 +244,4 @@ fn fault_json(fault: &Fault) -> Value {
         "notes": fault.notes,
         "help": fault.hint,
     })
-}
-
-/// A configuration has routes; a policy never does. Told from the text, so that a file which is no
-/// YAML is reported as what it was meant to be.
-fn is_config(source: &Source) -> bool {
-    has_key(source, "routes:")
-}
-
-fn has_key(source: &Source, key: &str) -> bool {
-    source.text.lines().any(|line| line.starts_with(key))
-}
-
-/// A file that looks like no policy may be a keyring that was named by mistake: then none of its
-/// lines is shown.
-fn guarded(source: &Arc<Source>) -> Arc<Source> {
-    let known = ["tenant:", "rules:", "routes:"].iter().any(|key| has_key(source, key));
-    if known { source.clone() } else { Source::with(&source.name, &source.text, Show::Nothing) }
 }

@@ -1,12 +1,11 @@
 //! `limpid filter`: the arguments, the inputs and the progress bar of [`crate::filter`].
 
+use super::policy_file;
 use crate::clock::now_ms;
-use crate::document::{Faults, Show, Source as Document};
 use crate::engine::Limits;
 use crate::error::{Error, Result};
 use crate::filter::{Job, Source, Summary, filter};
-use crate::keys::{Keyring, SecretSource};
-use crate::policy::{self, Policies};
+use crate::policy::Policies;
 use crate::telemetry::{LogFormat, log_init};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fs::{self, File};
@@ -71,12 +70,8 @@ fn told(summary: &Summary) -> ExitCode {
 
 /// The policy, alone in its set, and its tenant.
 fn load(policy: &Path, keys: Option<PathBuf>) -> Result<(Arc<Policies>, Arc<str>)> {
-    let keyring = keys.map(|path| Keyring::load(&SecretSource::File(path))).transpose()?;
-    let source = Document::read(policy, Show::Lines)?;
-    let mut faults = Faults::default();
-    let Some(compiled) = policy::compile(&source, keyring.as_ref(), &mut faults) else {
-        return Err(Error::usage(format!("the policy is refused\n{faults:#}")));
-    };
+    let keyring = policy_file::keyring(keys)?;
+    let compiled = policy_file::compiled(policy, keyring.as_ref())?;
     let tenant = compiled.plan.tenant.clone();
     let policies = Policies::new(vec![compiled.plan])
         .map_err(|tenant| Error::usage(format!("two policies for {tenant}")))?;

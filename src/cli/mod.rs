@@ -4,10 +4,14 @@
 
 mod check;
 mod demo;
+mod explain;
 mod filter;
 mod keys;
+mod policy_file;
 mod quarantine;
 mod run;
+mod schema;
+mod test;
 
 use crate::error::{Fate, Result};
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -31,6 +35,12 @@ enum Command {
     Filter(filter::Args),
     /// Check configurations and policies, and run the policies' own tests
     Check(check::Args),
+    /// Run the tests that policies carry, and case folders
+    Test(test::Args),
+    /// Explain what a policy does to an event, value by value, and why; prints the values
+    Explain(explain::Args),
+    /// Print the JSON Schema of policies, for editors
+    Schema(schema::Args),
     /// Make keys for pseudonyms and for the quarantine
     Keys(keys::Args),
     /// Read what was withheld
@@ -52,6 +62,9 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::main(args),
         Command::Filter(args) => filter::main(args),
         Command::Check(args) => check::main(args),
+        Command::Test(args) => test::main(args),
+        Command::Explain(args) => explain::main(&args),
+        Command::Schema(args) => schema::main(&args),
         Command::Keys(args) => keys::main(args),
         Command::Quarantine(args) => quarantine::main(args),
     };

@@ -25,10 +25,12 @@ impl Display for Faults {
 
 /// Words in a style, or without.
 #[derive(Clone, Copy)]
-struct Paint(bool);
+pub struct Paint(pub bool);
 
 impl Paint {
-    fn on(self, style: Style, text: impl Display) -> String {
+    /// The words in a style.
+    #[must_use]
+    pub fn on(self, style: Style, text: impl Display) -> String {
         if self.0 { format!("{style}{text}{style:#}") } else { text.to_string() }
     }
 }
@@ -69,7 +71,7 @@ impl Page<'_> {
         let bar = self.paint.on(FRAME, "|");
         let carets = self.paint.on(ERROR, carets(source, *span));
         writeln!(f, "{gutter} {bar}")?;
-        writeln!(f, "{} {bar} {}", self.paint.on(FRAME, line), printable(text))?;
+        writeln!(f, "{} {bar} {}", self.paint.on(FRAME, line), printable(text.trim_end()))?;
         writeln!(f, "{gutter} {bar} {carets}")
     }
 }
@@ -86,16 +88,15 @@ fn carets(source: &Source, span: Span) -> String {
     carets
 }
 
-/// One column a character, and nothing that a terminal would obey.
-fn printable(line: &str) -> String {
-    line.trim_end()
-        .chars()
-        .map(|c| match c {
-            '\t' => ' ',
-            c if c.is_control() => '\u{fffd}',
-            c => c,
-        })
-        .collect()
+/// On one line, one column a character, and nothing that a terminal would obey.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let plain = |c: char| match c {
+        '\t' | '\n' | '\r' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(plain).collect()
 }
 
 #[cfg(test)]

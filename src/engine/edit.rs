@@ -1,35 +1,57 @@
 //! What a plan does to the values that its rules name: in the JSON value, the key, the headers.
 
-use super::RuleTally;
 use super::batch::Parts;
+use super::{At, Decided, RuleTally, Watch};
 use crate::error::Reason;
 use crate::format::json::{Edit, Editor};
 use crate::format::paths::RuleId;
-use crate::format::{Out, Scalar};
+use crate::format::{Container, Out, Scalar};
 use crate::hash::Waiting;
-use crate::keys::PseudonymKey;
-use crate::policy::{OnMismatch, Plan, Unlisted};
+use crate::keys::EpochKeys;
+use crate::policy::{OnMismatch, Plan};
 use crate::record::Headers;
-use crate::transform::{self, Context, Outcome, Transform};
+use crate::transform::{self, Context, Outcome, Place, Transform};
 
 /// A plan at work on one record.
-pub(super) struct PlanEditor<'a> {
+pub(super) struct PlanEditor<'a, W> {
     plan: &'a Plan,
     context: Context<'a>,
     tally: &'a mut [RuleTally],
+    watch: &'a mut W,
 }
 
-impl<'a> PlanEditor<'a> {
+impl<'a, W: Watch> PlanEditor<'a, W> {
     pub(super) fn new(
         plan: &'a Plan,
-        pseudonym_key: Option<&'a PseudonymKey>,
+        keys: Option<&'a EpochKeys>,
+        place: Place<'a>,
         waiting: &'a mut Waiting,
         tally: &'a mut [RuleTally],
+        watch: &'a mut W,
     ) -> Self {
-        Self { plan, context: Context { pseudonym_key, waiting: Some(waiting) }, tally }
+        // Who watches wants to see each pseudonym when it is made.
+        let waiting = (!W::WATCHES).then_some(waiting);
+        Self { plan, context: Context { keys, place, waiting }, tally, watch }
     }
 
-    fn on_mismatch(&mut self, rule: usize, out: &mut Out<'_>) -> Result<Edit, Reason> {
+    #[inline]
+    fn tell(&mut self, rule: RuleId, edit: Edit, written: &[u8]) {
+        self.watch.decided(Decided { rule, edit: Some(edit), mismatch: false, written });
+    }
+
+    fn on_mismatch(
+        &mut self,
+        rule: RuleId,
+        mark: usize,
+        out: &mut Out<'_>,
+    ) -> Result<Edit, Reason> {
+        let done = self.of_another_kind(usize::from(rule), out);
+        let (edit, written) = (done.ok(), out.since(mark));
+        self.watch.decided(Decided { rule, edit, mismatch: true, written });
+        done
+    }
+
+    fn of_another_kind(&mut self, rule: usize, out: &mut Out<'_>) -> Result<Edit, Reason> {
         self.tally[rule].mismatches += 1;
         match self.plan.rules[rule].mismatch {
             OnMismatch::Keep => Ok(Edit::Keep),
@@ -46,25 +68,34 @@ impl<'a> PlanEditor<'a> {
         if let Ok(text) = simdutf8::basic::from_utf8(bytes) {
             return self.scalar(rule, Scalar::Text(text), out);
         }
-        if let Some(edit) = self.fixed(rule) {
-            return Ok(edit);
-        }
-        let rule = usize::from(rule);
-        self.tally[rule].hits += 1;
-        self.on_mismatch(rule, out)
+        self.tally[usize::from(rule)].hits += 1;
+        let mark = out.mark();
+        let edit = match self.plan.rules[usize::from(rule)].transform.apply_bytes(out) {
+            Outcome::Unchanged => Edit::Keep,
+            Outcome::Replaced => Edit::Replace,
+            Outcome::Dropped => Edit::Drop,
+            Outcome::Mismatch => return self.on_mismatch(rule, mark, out),
+        };
+        self.tell(rule, edit, out.since(mark));
+        Ok(edit)
     }
 }
 
-impl Editor for PlanEditor<'_> {
+impl<W: Watch> Editor for PlanEditor<'_, W> {
+    #[inline]
+    fn at(&mut self, start: usize) {
+        self.watch.at(At::Value(start));
+    }
+
     #[inline]
     fn fixed(&mut self, rule: RuleId) -> Option<Edit> {
-        let rule = usize::from(rule);
-        let edit = match self.plan.rules[rule].transform {
+        let edit = match self.plan.rules[usize::from(rule)].transform {
             Transform::Keep => Edit::Keep,
             Transform::Drop => Edit::Drop,
             _ => return None,
         };
-        self.tally[rule].hits += 1;
+        self.tally[usize::from(rule)].hits += 1;
+        self.tell(rule, edit, b"");
         Some(edit)
     }
 
@@ -75,71 +106,84 @@ impl Editor for PlanEditor<'_> {
         value: Scalar<'_>,
         out: &mut Out<'_>,
     ) -> Result<Edit, Reason> {
-        let rule = usize::from(rule);
-        self.tally[rule].hits += 1;
+        self.tally[usize::from(rule)].hits += 1;
         let mark = out.mark();
-        match self.plan.rules[rule].transform.apply(value, &mut self.context, out) {
-            Outcome::Unchanged => Ok(Edit::Keep),
-            Outcome::Replaced => Ok(Edit::Replace),
-            Outcome::Dropped => Ok(Edit::Drop),
+        let transform = &self.plan.rules[usize::from(rule)].transform;
+        let edit = match transform.apply(value, &mut self.context, out) {
+            Outcome::Unchanged => Edit::Keep,
+            Outcome::Replaced => Edit::Replace,
+            Outcome::Dropped => Edit::Drop,
             Outcome::Mismatch => {
                 out.rewind(mark);
-                self.on_mismatch(rule, out)
+                return self.on_mismatch(rule, mark, out);
             }
-        }
+        };
+        self.tell(rule, edit, out.since(mark));
+        Ok(edit)
     }
 
-    fn container(&mut self, rule: RuleId, out: &mut Out<'_>) -> Result<Edit, Reason> {
-        let rule = usize::from(rule);
-        self.tally[rule].hits += 1;
-        Ok(match self.plan.rules[rule].transform.apply_whole(out) {
+    fn container(
+        &mut self,
+        rule: RuleId,
+        container: Container,
+        out: &mut Out<'_>,
+    ) -> Result<Edit, Reason> {
+        self.tally[usize::from(rule)].hits += 1;
+        let mark = out.mark();
+        let transform = &self.plan.rules[usize::from(rule)].transform;
+        let edit = match transform.apply_whole(container, out) {
             Outcome::Unchanged => Edit::Keep,
             Outcome::Dropped => Edit::Drop,
             Outcome::Replaced | Outcome::Mismatch => Edit::Replace,
-        })
+        };
+        self.tell(rule, edit, out.since(mark));
+        Ok(edit)
+    }
+
+    fn gone(&mut self, rule: RuleId) {
+        self.tally[usize::from(rule)].hits += 1;
+        self.tell(rule, Edit::Drop, b"");
     }
 }
 
 /// Cleans the record's key.
-pub(super) fn key(
-    editor: &mut PlanEditor<'_>,
+pub(super) fn key<W: Watch>(
+    editor: &mut PlanEditor<'_, W>,
     key: Option<&[u8]>,
     out: &mut Parts<'_>,
 ) -> Result<(), Reason> {
     let Some(key) = key else { return Ok(()) };
-    let edit = match (editor.plan.key_rule, editor.plan.unlisted) {
-        (Some(rule), _) => out.plain(|out| editor.bytes(rule, key, out))?,
-        (None, Unlisted::Drop) => Edited::Drop,
-        (None, Unlisted::Keep) => Edited::Keep,
+    editor.watch.at(At::Key);
+    let edit = match editor.plan.key_rule {
+        Some(rule) => out.plain(|out| editor.bytes(rule, key, out))?,
+        None => Edited::Keep,
     };
     out.set_key(edit);
     Ok(())
 }
 
 /// Cleans the record's headers. Not looked at if no rule could name one.
-pub(super) fn headers(
-    editor: &mut PlanEditor<'_>,
+pub(super) fn headers<W: Watch>(
+    editor: &mut PlanEditor<'_, W>,
     headers: &dyn Headers,
     out: &mut Parts<'_>,
 ) -> Result<(), Reason> {
     let plan = editor.plan;
-    if plan.header_rules.is_empty() && plan.unlisted == Unlisted::Keep || headers.count() == 0 {
+    if plan.header_rules.is_empty() || headers.count() == 0 {
         return Ok(());
     }
     out.edit_headers();
     for index in 0..headers.count() {
         let Some((name, value)) = headers.get(index) else { break };
+        editor.watch.at(At::Header(index));
         let rule = plan.header_rules.iter().find(|(header, _)| header.fits(name));
-        let edit = match (rule, value, plan.unlisted) {
-            (Some((_, rule)), Some(value), _) => {
+        let edit = match (rule, value) {
+            (Some((_, rule)), Some(value)) => {
                 out.plain(|out| editor.bytes(*rule, value.expose(), out))?
             }
             // A header without a value is a null: only `drop` takes it.
-            (Some((_, rule)), None, _) => {
-                out.plain(|out| editor.scalar(*rule, Scalar::Null, out))?
-            }
-            (None, _, Unlisted::Drop) => Edited::Drop,
-            (None, _, Unlisted::Keep) => Edited::Keep,
+            (Some((_, rule)), None) => out.plain(|out| editor.scalar(*rule, Scalar::Null, out))?,
+            (None, _) => Edited::Keep,
         };
         out.push_header(name, value.map(crate::record::Raw::expose), edit);
     }

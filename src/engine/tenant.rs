@@ -3,8 +3,8 @@
 use super::Route;
 use crate::error::Reason;
 use crate::format::json::{Edit, Editor, Scratch};
-use crate::format::paths::{Paths, RuleId, RulePath, Segment};
-use crate::format::{Out, Scalar};
+use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
+use crate::format::{Container, Out, Scalar};
 use crate::policy::Policies;
 use crate::record::{Headers, Raw, Record};
 use std::sync::Arc;
@@ -36,8 +36,8 @@ impl FieldPath {
     #[must_use]
     pub fn new(names: &[Box<str>]) -> Self {
         let segments = names.iter().cloned().map(Segment::Name).collect();
-        let path = RulePath { rule: 0, whole: true, segments };
-        Self(Paths::compile(&[path], false).expect("one path has few states"))
+        let path = RulePath { rule: 0, on_container: OnContainer::Take, segments };
+        Self(Paths::compile(&[path]).expect("one path has few states"))
     }
 }
 
@@ -126,7 +126,7 @@ impl Editor for Finder<'_> {
         Ok(Edit::Keep)
     }
 
-    fn container(&mut self, _: RuleId, _: &mut Out<'_>) -> Result<Edit, Reason> {
+    fn container(&mut self, _: RuleId, _: Container, _: &mut Out<'_>) -> Result<Edit, Reason> {
         self.found = Found::Unclear;
         Ok(Edit::Keep)
     }

@@ -27,6 +27,7 @@ mod native;
 mod outlet;
 mod producer;
 pub mod reader;
+pub mod republish;
 pub mod settings;
 pub mod topics;
 mod transaction;

@@ -10,16 +10,19 @@ mod folder;
 mod json;
 mod path;
 mod plan;
+mod schema;
 mod syntax;
 pub mod trial;
 
 pub use check::Lookup;
-pub use folder::{compile_all, load_folder, sources};
+pub use folder::{compile_all, files, sources};
 pub use json::{fits, text_fits};
-pub use path::{Flaw, Place, parse as parse_path};
-pub use plan::{HeaderName, OnMismatch, Plan, Policies, Rule, Unlisted};
+pub use path::{Flaw, Place, parse as parse_path, shown as shown_name};
+pub use plan::{Alike, HeaderName, OnMismatch, Plan, Policies, Rule, Unlisted};
+pub use schema::schema;
 
-use crate::document::{self, Faults, Reader, Source};
+use crate::document::{self, Faults, Reader, Source, Span};
+use crate::format::paths::RuleId;
 use crate::keys::Keyring;
 use std::sync::Arc;
 
@@ -28,8 +31,23 @@ use std::sync::Arc;
 pub struct CompiledPolicy {
     /// What the engine walks.
     pub plan: Plan,
+    /// The keyring's entry that it was compiled with.
+    pub key: Option<String>,
     /// The tests that the policy carries.
     pub tests: trial::Tests,
+    /// Its paths as they were written, in order: for those who explain what a rule did.
+    pub paths: Vec<WrittenPath>,
+}
+
+/// A path of a rule, as it was written.
+#[derive(Debug, Clone)]
+pub struct WrittenPath {
+    /// The rule.
+    pub rule: RuleId,
+    /// The path.
+    pub text: String,
+    /// Where it stands in the policy.
+    pub span: Span,
 }
 
 /// Compiles one policy. One that names a key needs a keyring that has it. Faults are added; `None`
@@ -62,7 +80,22 @@ fn compile_with(
     let plan = plan.filter(|_| faults.len() == before);
     let policy = plan.map(|plan| CompiledPolicy {
         tests: trial::Tests::new(source.clone(), plan.tenant.clone(), written.tests),
+        key: written.key.map(|key| key.value),
+        paths: written_paths(written.rules),
         plan,
     });
     (written.tenant, policy)
+}
+
+fn written_paths(rules: Vec<syntax::Rule>) -> Vec<WrittenPath> {
+    let mut paths = Vec::new();
+    for (rule, number) in rules.into_iter().zip(0..=RuleId::MAX) {
+        let written = |field: syntax::At<String>| WrittenPath {
+            rule: number,
+            text: field.value,
+            span: field.span,
+        };
+        paths.extend(rule.fields.into_iter().map(written));
+    }
+    paths
 }

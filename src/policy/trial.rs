@@ -7,7 +7,7 @@
 
 use super::{Policies, json};
 use crate::document::{Faults, Field, Kind, Node, Reader, Source, Span, Table};
-use crate::engine::{Batch, CleanHeaders, Engine, Limits, Outcome, Route, TenantSource};
+use crate::engine::{Batch, CleanHeaders, Engine, Limits, Outcome, Route, TenantSource, Watch};
 use crate::error::Reason;
 use crate::record::{Headers, Raw, Record};
 use std::fmt::Write as _;
@@ -74,18 +74,35 @@ impl Tests {
 
     /// Runs them on a set that holds the policy. A fault for each that fails, and their number.
     pub fn run(&self, policies: &Policies, faults: &mut Faults) -> usize {
-        let mut bench = Bench::new(policies, self.tenant.clone(), Limits::default());
         let mut failed = 0;
-        for test in &self.list {
-            let notes = test.run(&mut bench);
-            if !notes.is_empty() {
-                failed += 1;
-                let message = format!("the test `{}` fails", test.name);
-                faults.add(&self.source, "P032", test.span, message).notes = notes;
-            }
+        for test in self.each(policies).filter(|test| !test.notes.is_empty()) {
+            failed += 1;
+            let message = format!("the test `{}` fails", test.name);
+            faults.add(&self.source, "P032", test.span, message).notes = test.notes;
         }
         failed
     }
+
+    /// Runs them one by one on a set that holds the policy.
+    pub fn each<'a>(&'a self, policies: &'a Policies) -> impl Iterator<Item = Tested<'a>> {
+        let mut bench = Bench::new(policies, self.tenant.clone(), Limits::default());
+        self.list.iter().map(move |test| Tested {
+            name: &test.name,
+            span: test.span,
+            notes: test.run(&mut bench),
+        })
+    }
+}
+
+/// What came of a test.
+#[derive(Debug)]
+pub struct Tested<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Where it stands in the policy.
+    pub span: Span,
+    /// What is wrong, line by line; nothing if it has passed.
+    pub notes: Vec<String>,
 }
 
 /// An engine with one tenant's policy, for trying records one by one.
@@ -136,10 +153,16 @@ impl<'a> Bench<'a> {
             value: value.map(Raw::new),
             headers,
         };
+        self.watched(&record, &mut ())
+    }
+
+    /// Cleans one record while somebody looks on.
+    pub fn watched<W: Watch>(&mut self, record: &Record<'_>, watch: &mut W) -> Tried {
+        let headers = record.headers;
         self.batch.clear();
-        self.engine.clean(self.policies, &self.route, &record, &mut self.batch);
+        self.engine.clean_watched(self.policies, &self.route, record, &mut self.batch, watch);
         self.batch.complete();
-        match self.batch.outcome(0, &record, self.policies) {
+        match self.batch.outcome(0, record, self.policies) {
             Outcome::Withheld(withheld) => Tried::Withheld(withheld.reason),
             Outcome::Clean(clean) => Tried::Clean {
                 value: clean.value().map(<[u8]>::to_vec),

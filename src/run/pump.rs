@@ -9,9 +9,9 @@
 //! being committed the next ones get ready. What is counted is counted when a batch is delivered,
 //! so that work done twice is told once.
 
+use super::Summary;
 use super::routes::Routes;
 use super::start::circle;
-use super::{InForce, Summary};
 use crate::clock;
 use crate::engine::{Batch, Engine, Limits, Outcome, Route, Tally, Withheld};
 use crate::error::{Error, Fate, Reason, Result};
@@ -20,6 +20,7 @@ use crate::lane::{
     Partition, Published, TopicId,
 };
 use crate::quarantine::{PublicKey, Sealer};
+use crate::reload::InForce;
 use crate::telemetry::{Health, Metrics};
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};

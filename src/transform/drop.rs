@@ -1,12 +1,12 @@
 //! `drop`: the value goes.
 
-use super::{Example, Spec, Transform};
+use super::{Example, Shows, Spec, Transform};
 
 pub(super) static SPEC: Spec = Spec {
     name: "drop",
     about: "Takes the value out, with its name.",
     doc: "Any kind of value goes: a member with its name, an element of an array, an object or \
-          array with all that is in it (but for what an earlier rule names inside), the record's \
+          array with all that is in it (but for what an earlier rule leaves inside), the record's \
           key, or a header.",
     params: &[],
     examples: &[
@@ -16,5 +16,6 @@ pub(super) static SPEC: Spec = Spec {
     ],
     needs_key: false,
     whole: true,
+    shows: Shows::Nothing,
     build: |_| Ok(Transform::Drop),
 };

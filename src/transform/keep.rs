@@ -1,6 +1,6 @@
 //! `keep`: the value stays.
 
-use super::{Example, Spec, Transform};
+use super::{Example, Shows, Spec, Transform};
 
 pub(super) static SPEC: Spec = Spec {
     name: "keep",
@@ -15,5 +15,6 @@ pub(super) static SPEC: Spec = Spec {
     ],
     needs_key: false,
     whole: true,
+    shows: Shows::All,
     build: |_| Ok(Transform::Keep),
 };

@@ -1,6 +1,6 @@
 //! `round`: a number keeps so many decimals. On the decimal text: no binary float comes near it.
 
-use super::{Args, Example, Kind, Outcome, Param, Spec, Transform, decimal};
+use super::{Args, Example, Kind, Outcome, Param, Shows, Spec, Transform, decimal};
 use crate::format::{Out, Scalar};
 
 /// Decimals that stay.
@@ -29,6 +29,7 @@ pub(super) static SPEC: Spec = Spec {
     ],
     needs_key: false,
     whole: false,
+    shows: Shows::Part,
     build: |args| Ok(Transform::Round(Round { digits: Args::new(args).size() })),
 };
 

@@ -4,7 +4,7 @@
 //! the events: `http:\\u:p@host` has user-info too. What is read differently by different readers
 //! is a mismatch, not a guess.
 
-use super::{Args, Example, Kind, Outcome, Param, Spec, Transform};
+use super::{Args, Example, Kind, Outcome, Param, Shows, Spec, Transform};
 use crate::format::{Out, Scalar};
 use std::sync::Arc;
 
@@ -34,6 +34,7 @@ pub(super) static SPEC: Spec = Spec {
     ],
     needs_key: false,
     whole: false,
+    shows: Shows::Part,
     build: |args| {
         let keep = Args::new(args).names();
         Ok(Transform::StripQuery(StripQuery { keep: keep.into() }))

@@ -5,7 +5,7 @@ use limpid::demo::events::Events;
 use limpid::engine::Limits;
 use limpid::error::{Reason, Result};
 use limpid::filter::{Job, Source, Summary, filter};
-use limpid::format::paths::{Paths, RulePath, Segment};
+use limpid::format::paths::{OnContainer, Paths, RulePath, Segment};
 use limpid::policy::{OnMismatch, Plan, Policies, Rule, Unlisted};
 use std::collections::VecDeque;
 use std::fs;
@@ -18,7 +18,8 @@ use std::sync::mpsc::{Receiver, channel};
 
 /// Drops `secret`, keeps the rest.
 fn policies() -> Arc<Policies> {
-    let path = RulePath { rule: 0, whole: true, segments: vec![Segment::Name("secret".into())] };
+    let segments = vec![Segment::Name("secret".into())];
+    let path = RulePath { rule: 0, on_container: OnContainer::Take, segments };
     let rule = Rule {
         transform: (limpid::transform::named("drop").unwrap().build)(&[]).unwrap(),
         mismatch: OnMismatch::Redact,
@@ -27,7 +28,7 @@ fn policies() -> Arc<Policies> {
     let plan = Plan {
         tenant: "acme".into(),
         version: 1,
-        paths: Paths::compile(&[path], false).unwrap().into(),
+        paths: Paths::compile(&[path]).unwrap().into(),
         rules: [rule].into(),
         key_rule: None,
         header_rules: Vec::new(),

@@ -9,19 +9,21 @@
 //! A [`Flaw`] makes the twin wrong on purpose, so that the tests can prove that they would notice.
 
 pub mod bridge;
+pub mod forms;
 pub mod json;
 pub mod made;
 pub mod paths;
 pub mod target;
 pub mod transforms;
 
+use forms::Form;
 use json::{Kind, Node, Unread};
 use limpid::error::Reason;
 use limpid::format::paths::Segment;
 use limpid::policy::{OnMismatch, Unlisted};
 use paths::Step;
 use std::fmt;
-use transforms::{Done, Scalar};
+use transforms::{Done, Keys, Scalar};
 
 /// What a redacted value becomes.
 pub const REDACTED: &str = "[redacted]";
@@ -41,6 +43,15 @@ impl Policy {
     /// A policy for values alone.
     pub const fn new(rules: Vec<Rule>, unlisted: Unlisted) -> Self {
         Self { rules, unlisted, key_rule: None, header_rules: Vec::new() }
+    }
+
+    /// What is done with what no rule names.
+    pub const fn unlisted_action(&self) -> Option<Action> {
+        match self.unlisted {
+            Unlisted::Keep => None,
+            Unlisted::Drop => Some(Action::Drop),
+            Unlisted::Redact => Some(Action::Redact),
+        }
     }
 }
 
@@ -65,6 +76,7 @@ fn written(path: &[Segment]) -> String {
         Segment::Name(name) => format!("{name:?}"),
         Segment::AnyName => "*".to_owned(),
         Segment::AnyElement => "[*]".to_owned(),
+        Segment::Element(number) => format!("[{number}]"),
         Segment::AnyDepth => "**".to_owned(),
     });
     segments.collect::<Vec<_>>().join(".")
@@ -89,12 +101,25 @@ pub enum Action {
     Pseudonymize { prefix: String },
     StripQuery { keep: Vec<String> },
     Round { digits: usize },
+    Form(Form),
 }
 
 impl Action {
-    /// Does it take arrays and objects whole?
-    pub const fn whole(&self) -> bool {
-        matches!(self, Self::Drop | Self::Redact)
+    /// Does it take arrays and objects whole, and leave nothing of them?
+    pub const fn takes(&self) -> bool {
+        matches!(self, Self::Drop | Self::Redact | Self::Form(Form::RedactAs { .. } | Form::Set(_)))
+    }
+
+    /// What it makes of an array or object that it takes whole, or of a key or header that is no
+    /// text; `None` if it takes none.
+    fn on_anything(&self, other: forms::Other) -> Option<Done> {
+        match self {
+            Self::Keep => Some(Done::Unchanged),
+            Self::Drop => Some(Done::Dropped),
+            Self::Redact => Some(Done::Text(REDACTED.to_owned())),
+            Self::Form(form) => form.on_anything(other),
+            _ => None,
+        }
     }
 }
 
@@ -127,8 +152,12 @@ pub enum Flaw {
     LastRuleDecides,
     /// Names do not reach through arrays.
     OpaqueArrays,
-    /// A container is taken whole even where an earlier rule may match inside.
+    /// A container is taken whole even where an earlier rule leaves something inside.
     WholeRegardless,
+    /// A container that a rule takes stays, emptied, where an earlier rule might have left something.
+    OpensForNothing,
+    /// What a rule takes beside something that an earlier rule leaves keeps its name.
+    NamesBesideStay,
     /// What no rule names stays in spite of `unlisted: drop`.
     KeepsUnlisted,
     /// A dropped element leaves the space before its comma.
@@ -153,12 +182,14 @@ pub enum Flaw {
 
 impl Flaw {
     /// All of them, without [`Flaw::None`].
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::FirstDuplicateOnly,
         Self::KeySpelling,
         Self::LastRuleDecides,
         Self::OpaqueArrays,
         Self::WholeRegardless,
+        Self::OpensForNothing,
+        Self::NamesBesideStay,
         Self::KeepsUnlisted,
         Self::LeavesSpace,
         Self::TreatsNull,
@@ -176,13 +207,7 @@ impl Flaw {
 }
 
 /// What the kernel should make of `bytes`.
-pub fn clean(
-    policy: &Policy,
-    bytes: &[u8],
-    key: &[u8; 32],
-    bounds: Bounds,
-    flaw: Flaw,
-) -> Expected {
+pub fn clean(policy: &Policy, bytes: &[u8], keys: &Keys, bounds: Bounds, flaw: Flaw) -> Expected {
     if bytes.len() > bounds.value_bytes {
         return Expected::Withheld(vec![Reason::Limits]);
     }
@@ -202,12 +227,12 @@ pub fn clean(
         return Expected::Withheld(reasons);
     }
     let mut walk =
-        Walk { policy, key, flaw, steps: Vec::new(), splices: Vec::new(), withheld: false };
+        Walk { policy, keys, flaw, steps: Vec::new(), splices: Vec::new(), withheld: false };
     // There is nothing to take a record out of: it is never taken whole. The elements of a root
     // array are records of their own: rules begin anew in each.
     match &parsed.root.kind {
-        Kind::Array(records) => records.iter().for_each(|record| walk.inside(record)),
-        _ => walk.inside(&parsed.root),
+        Kind::Array(records) => records.iter().for_each(|record| walk.inside(record, false)),
+        _ => walk.inside(&parsed.root, false),
     }
     let out = spliced(bytes, &walk.splices);
     if walk.withheld {
@@ -231,12 +256,12 @@ pub struct Parts {
 pub fn clean_parts(
     policy: &Policy,
     parts: &Parts,
-    key: &[u8; 32],
+    keys: &Keys,
     bounds: Bounds,
     flaw: Flaw,
 ) -> Result<Parts, Vec<Reason>> {
     let mut reasons = Vec::new();
-    let value = parts.value.as_ref().map(|value| clean(policy, value, key, bounds, flaw));
+    let value = parts.value.as_ref().map(|value| clean(policy, value, keys, bounds, flaw));
     let value = match value {
         None => None,
         Some(Expected::Clean(value)) => Some(value),
@@ -246,9 +271,17 @@ pub fn clean_parts(
         }
     };
     let mut bare = |rule: Option<usize>, value: Option<&[u8]>| match (rule, value) {
-        (None, value) => (policy.unlisted == Unlisted::Keep).then(|| value.map(<[u8]>::to_vec)),
-        (Some(rule), None) => (policy.rules[rule].action != Action::Drop).then_some(None),
-        (Some(rule), Some(bytes)) => match bare_bytes(&policy.rules[rule], bytes, key, flaw) {
+        (None, value) => match (policy.unlisted, value) {
+            (Unlisted::Drop, _) => None,
+            (Unlisted::Redact, Some(_)) => Some(Some(REDACTED.into())),
+            (_, value) => Some(value.map(<[u8]>::to_vec)),
+        },
+        (Some(rule), None) => match &policy.rules[rule].action {
+            Action::Drop => None,
+            Action::Form(Form::Set(constant)) => Some(Some(forms::bare(constant))),
+            _ => Some(None),
+        },
+        (Some(rule), Some(bytes)) => match bare_bytes(&policy.rules[rule], bytes, keys, flaw) {
             Ok(value) => value.map(Some),
             Err(reason) => {
                 reasons.push(reason);
@@ -272,14 +305,12 @@ pub fn clean_parts(
 fn bare_bytes(
     rule: &Rule,
     bytes: &[u8],
-    key: &[u8; 32],
+    keys: &Keys,
     flaw: Flaw,
 ) -> Result<Option<Vec<u8>>, Reason> {
     let done = match std::str::from_utf8(bytes) {
-        Ok(text) => transforms::apply(&rule.action, &Scalar::Text(text), key, flaw),
-        Err(_) if rule.action == Action::Keep => Done::Unchanged,
-        Err(_) if rule.action == Action::Drop => Done::Dropped,
-        Err(_) => Done::Mismatch,
+        Ok(text) => transforms::apply(&rule.action, &Scalar::Text(text), keys, flaw),
+        Err(_) => rule.action.on_anything(forms::Other::Bytes).unwrap_or(Done::Mismatch),
     };
     match (done, rule.mismatch) {
         (Done::Unchanged, _) | (Done::Mismatch, OnMismatch::Keep) => Ok(Some(bytes.to_vec())),
@@ -344,13 +375,14 @@ enum Fate {
     Stays,
     Goes,
     Becomes(String),
-    /// An array or object that stays, and whose content is decided one by one.
-    Inside,
+    /// An array or object that stays, and whose content is decided one by one. True: a rule takes
+    /// it, and only what earlier rules leave stays.
+    Inside(bool),
 }
 
 struct Walk<'a> {
     policy: &'a Policy,
-    key: &'a [u8; 32],
+    keys: &'a Keys,
     flaw: Flaw,
     /// Where the walk stands.
     steps: Vec<Step>,
@@ -370,28 +402,39 @@ struct Child<'a> {
 }
 
 impl Walk<'_> {
-    fn fate(&mut self, node: &Node) -> Fate {
+    /// What becomes of a value. `taken`: a rule takes the container that it is in.
+    fn fate(&mut self, node: &Node, taken: bool) -> Fate {
         let is_array = matches!(node.kind, Kind::Array(_));
-        let rule = self.decider(is_array);
+        let Some(rule) = self
+            .decider(is_array)
+            .map(|rule| self.policy.rules[rule].clone())
+            .or_else(|| self.rest())
+        else {
+            let container = matches!(node.kind, Kind::Array(_) | Kind::Object(_));
+            return if container { Fate::Inside(false) } else { Fate::Stays };
+        };
         let scalar = match &node.kind {
-            Kind::Array(_) | Kind::Object(_) => return self.container(rule, is_array),
+            Kind::Array(_) | Kind::Object(_) => return self.container(node, &rule, taken),
+            _ if taken && rule.action.takes() => return Fate::Goes,
             Kind::Null if self.flaw != Flaw::TreatsNull => {
-                let goes = match rule {
-                    Some(rule) => self.policy.rules[rule].action == Action::Drop,
-                    None => self.drops_unlisted(),
+                return match &rule.action {
+                    Action::Drop => Fate::Goes,
+                    Action::Form(Form::Set(constant)) => Fate::Becomes(constant.clone()),
+                    _ => Fate::Stays,
                 };
-                return if goes { Fate::Goes } else { Fate::Stays };
             }
             Kind::Null => Scalar::Text("null"),
             Kind::Bool => Scalar::Bool,
             Kind::Number(text) => Scalar::Number(text),
             Kind::Text(text) => Scalar::Text(text),
         };
-        match rule {
-            Some(rule) => self.transformed(rule, &scalar),
-            None if self.drops_unlisted() => Fate::Goes,
-            None => Fate::Stays,
-        }
+        self.transformed(&rule, &scalar)
+    }
+
+    /// What no rule names is as if a last rule named it.
+    fn rest(&self) -> Option<Rule> {
+        let action = self.policy.unlisted_action().filter(|_| self.flaw != Flaw::KeepsUnlisted)?;
+        Some(Rule { paths: Vec::new(), action, mismatch: OnMismatch::Redact })
     }
 
     /// The first rule that names the value where the walk stands.
@@ -406,37 +449,45 @@ impl Walk<'_> {
         }
     }
 
-    /// Could one of the first `count` rules match below the container where the walk stands?
-    fn alive(&self, count: usize, is_array: bool) -> bool {
-        let opaque = self.flaw == Flaw::OpaqueArrays;
-        self.flaw != Flaw::WholeRegardless
-            && self.policy.rules[..count].iter().any(|rule| {
-                rule.paths.iter().any(|path| paths::alive(path, &self.steps, is_array, opaque))
-            })
-    }
-
-    fn drops_unlisted(&self) -> bool {
-        self.policy.unlisted == Unlisted::Drop && self.flaw != Flaw::KeepsUnlisted
-    }
-
-    fn container(&self, rule: Option<usize>, is_array: bool) -> Fate {
-        match rule {
-            Some(rule) if self.alive(rule, is_array) => Fate::Inside,
-            Some(rule) => match self.policy.rules[rule].action {
-                Action::Drop => Fate::Goes,
-                Action::Redact => Fate::Becomes(self.quoted(REDACTED)),
-                _ => Fate::Inside,
-            },
-            None if self.drops_unlisted() && !self.alive(self.policy.rules.len(), is_array) => {
-                Fate::Goes
+    /// An array or object. One that a rule takes stays only for what earlier rules leave in it.
+    fn container(&mut self, node: &Node, rule: &Rule, taken: bool) -> Fate {
+        if !rule.action.takes() {
+            return Fate::Inside(false);
+        }
+        let left = match self.flaw {
+            Flaw::WholeRegardless => false,
+            Flaw::OpensForNothing => self.policy.rules.iter().any(|rule| !rule.action.takes()),
+            _ => self.anything_stays(node),
+        };
+        match rule.action {
+            _ if left => Fate::Inside(self.flaw != Flaw::NamesBesideStay),
+            _ if taken => Fate::Goes,
+            Action::Drop => Fate::Goes,
+            ref action => {
+                let array = matches!(node.kind, Kind::Array(_));
+                let other = if array { forms::Other::Array } else { forms::Other::Object };
+                match action.on_anything(other) {
+                    Some(Done::Number(spelling)) => Fate::Becomes(spelling),
+                    Some(Done::Text(text)) => Fate::Becomes(self.quoted(&text)),
+                    _ => Fate::Becomes(self.quoted(REDACTED)),
+                }
             }
-            None => Fate::Inside,
         }
     }
 
-    fn transformed(&mut self, rule: usize, scalar: &Scalar<'_>) -> Fate {
-        let rule = &self.policy.rules[rule];
-        match transforms::apply(&rule.action, scalar, self.key, self.flaw) {
+    /// Does anything in this container, which a rule takes, stay?
+    fn anything_stays(&mut self, container: &Node) -> bool {
+        let mut stays = false;
+        for child in self.children(container) {
+            self.steps.push(child.step.clone());
+            stays |= self.fate(child.value, true) != Fate::Goes;
+            self.steps.pop();
+        }
+        stays
+    }
+
+    fn transformed(&mut self, rule: &Rule, scalar: &Scalar<'_>) -> Fate {
+        match transforms::apply(&rule.action, scalar, self.keys, self.flaw) {
             Done::Unchanged => Fate::Stays,
             Done::Text(text) => Fate::Becomes(self.quoted(&text)),
             Done::Number(text) => Fate::Becomes(text),
@@ -457,16 +508,16 @@ impl Walk<'_> {
         if self.flaw == Flaw::EscapesNothing { format!("\"{text}\"") } else { quoted(text) }
     }
 
-    fn inside(&mut self, container: &Node) {
+    fn inside(&mut self, container: &Node, taken: bool) {
         let children = self.children(container);
         let mut retained_before = false;
         for (index, child) in children.iter().enumerate() {
             self.steps.push(child.step.clone());
-            match if child.overlooked { Fate::Stays } else { self.fate(child.value) } {
+            match if child.overlooked { Fate::Stays } else { self.fate(child.value, taken) } {
                 Fate::Stays => retained_before = true,
-                Fate::Inside => {
+                Fate::Inside(taken) => {
                     retained_before = true;
-                    self.inside(child.value);
+                    self.inside(child.value, taken);
                 }
                 Fate::Becomes(text) => {
                     retained_before = true;
@@ -495,10 +546,11 @@ impl Walk<'_> {
         match &container.kind {
             Kind::Array(elements) => elements
                 .iter()
-                .map(|value| Child {
+                .enumerate()
+                .map(|(number, value)| Child {
                     start: value.start,
                     value,
-                    step: Step::Element,
+                    step: Step::Element(number),
                     overlooked: false,
                 })
                 .collect(),

@@ -1,0 +1,189 @@
+//! An event's values with their paths and places: what an explanation is about.
+//!
+//! The kernel knows where a value begins and which rule decides it, but forgets the names on the
+//! way; nobody else needs them. This reader is run beside it, on events that the kernel has
+//! accepted, and may be as slow as it likes. It decides nothing.
+
+use crate::limits::DEPTH_MAX;
+use crate::policy::shown_name;
+use std::fmt;
+use std::ops::Range;
+
+/// One step from the root to a value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// To the member of that name, by meaning.
+    Name(String),
+    /// To the element of that number.
+    Element(usize),
+}
+
+/// A value of an event.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// The steps that lead to it.
+    pub path: Path,
+    /// Where it stands in the event, in bytes.
+    pub span: Range<usize>,
+    /// The number of the first node behind it and all that is in it.
+    pub next: usize,
+}
+
+/// Steps from the root to a value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Path(pub Vec<Step>);
+
+impl fmt::Display for Path {
+    /// As a policy would spell it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Name(name) if index > 0 => write!(f, ".{}", shown_name(name))?,
+                Step::Name(name) => f.write_str(&shown_name(name))?,
+                Step::Element(number) => write!(f, "[{number}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The values of an event, each container before what is in it; `None` if it is not JSON.
+#[must_use]
+pub fn read(json: &[u8]) -> Option<Vec<Node>> {
+    let text = std::str::from_utf8(json).ok()?;
+    let mut reader = Reader { text, at: 0, path: Path::default(), nodes: Vec::new() };
+    reader.space();
+    reader.value()?;
+    reader.space();
+    (reader.at == text.len()).then_some(reader.nodes)
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    path: Path,
+    nodes: Vec<Node>,
+}
+
+impl Reader<'_> {
+    fn value(&mut self) -> Option<()> {
+        let (number, start) = (self.nodes.len(), self.at);
+        self.nodes.push(Node { path: self.path.clone(), span: start..start, next: 0 });
+        match self.peek()? {
+            b'{' => self.members()?,
+            b'[' => self.elements()?,
+            b'"' => drop(self.string()?),
+            _ => self.bare()?,
+        }
+        let next = self.nodes.len();
+        let node = &mut self.nodes[number];
+        (node.span.end, node.next) = (self.at, next);
+        Some(())
+    }
+
+    fn members(&mut self) -> Option<()> {
+        self.items(b'}', |reader, _| {
+            let name = reader.string()?;
+            reader.space();
+            reader.eat(b':')?;
+            reader.space();
+            Some(Step::Name(name))
+        })
+    }
+
+    fn elements(&mut self) -> Option<()> {
+        self.items(b']', |_, number| Some(Step::Element(number)))
+    }
+
+    /// What stands between a container's brackets; `step` reads what leads to an item.
+    fn items(&mut self, close: u8, step: impl Fn(&mut Self, usize) -> Option<Step>) -> Option<()> {
+        if self.path.0.len() >= DEPTH_MAX {
+            return None;
+        }
+        self.at += 1;
+        self.space();
+        if self.eat(close).is_some() {
+            return Some(());
+        }
+        for number in 0.. {
+            let step = step(self, number)?;
+            self.path.0.push(step);
+            self.value()?;
+            self.path.0.pop();
+            self.space();
+            if self.eat(close).is_some() {
+                break;
+            }
+            self.eat(b',')?;
+            self.space();
+        }
+        Some(())
+    }
+
+    fn string(&mut self) -> Option<String> {
+        let start = self.at;
+        self.eat(b'"')?;
+        while self.peek()? != b'"' {
+            self.at += if self.peek()? == b'\\' { 2 } else { 1 };
+        }
+        self.at += 1;
+        serde_json::from_str(self.text.get(start..self.at)?).ok()
+    }
+
+    fn bare(&mut self) -> Option<()> {
+        let start = self.at;
+        while self.peek().is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+        {
+            self.at += 1;
+        }
+        (self.at > start).then_some(())
+    }
+
+    fn eat(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn space(&mut self) {
+        while self.peek().is_some_and(|byte| b" \n\r\t".contains(&byte)) {
+            self.at += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_has_its_path_and_place() {
+        let json = r#" {"a": {"b.c":[1.50, {}]}, "\u0061" : "x\"}" } "#;
+        let nodes = read(json.as_bytes()).expect("an event");
+        let seen: Vec<(String, &str)> =
+            nodes.iter().map(|node| (node.path.to_string(), &json[node.span.clone()])).collect();
+        let seen: Vec<(&str, &str)> = seen.iter().map(|(path, text)| (&**path, *text)).collect();
+        assert_eq!(
+            seen[1..],
+            [
+                ("a", r#"{"b.c":[1.50, {}]}"#),
+                ("a.\"b.c\"", "[1.50, {}]"),
+                ("a.\"b.c\"[0]", "1.50"),
+                ("a.\"b.c\"[1]", "{}"),
+                ("a", r#""x\"}""#),
+            ]
+        );
+        let next: Vec<usize> = nodes.iter().map(|node| node.next).collect();
+        assert_eq!(next, [6, 5, 5, 4, 5, 6]);
+    }
+
+    #[test]
+    fn what_is_no_json_has_no_values() {
+        for json in ["", "{", "{\"a\":1", "{\"a\" 1}", "[1,]", "{} x", "\"\\", "[-é]"] {
+            assert!(read(json.as_bytes()).is_none(), "{json}");
+        }
+        assert!(read("[".repeat(100_000).as_bytes()).is_none());
+    }
+}

@@ -1,0 +1,446 @@
+//! What a policy does to one event, value by value, and why; and what another would do instead.
+//!
+//! The problem: people who answer for a policy must see what it does before it does it to
+//! everybody's data. The rejected alternative: a model of the rules that is made to be explained.
+//! It would explain itself. Here the engine does the work and is looked on ([`Watch`]); that a path
+//! names a value is found out by the kernel's own walk with that path alone. What this module adds
+//! is names: of values, of rules, of lines in the policy.
+//!
+//! It shows values of records: that is its purpose. It is for commands that somebody runs on a few
+//! events, and imports nothing that could send or log one.
+
+pub mod event;
+mod near;
+mod shown;
+
+use crate::document::Source;
+use crate::engine::{At, Decided, Limits, Watch};
+use crate::error::Reason;
+use crate::format::json::{Edit, Editor, Scratch};
+use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
+use crate::format::{Container, Out, Scalar};
+use crate::policy::trial::{Bench, Tried};
+use crate::policy::{CompiledPolicy, Place, Policies, WrittenPath, parse_path};
+use crate::record::{Raw, Record};
+use event::Node;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+/// A policy that can be asked about events.
+pub struct Explainer {
+    source: Arc<Source>,
+    policies: Policies,
+    paths: Vec<LonePath>,
+    limits: Limits,
+}
+
+/// A path of the policy, and the kernel's tables for it alone.
+struct LonePath {
+    written: WrittenPath,
+    place: Place,
+    /// For a path into the value.
+    alone: Option<Paths>,
+}
+
+/// What became of an event and of its values.
+#[derive(Debug)]
+pub struct Explained {
+    /// The tenant whose policy it is, and the policy's version.
+    pub policy: (Arc<str>, u64),
+    /// Key, headers and values, in that order and in the order of the event. Of what a rule takes
+    /// whole there is one entry.
+    pub values: Vec<Value>,
+    /// Paths of the policy that name nothing in this event.
+    pub idle: Vec<Named>,
+    /// What came out.
+    pub outcome: Tried,
+    /// Of a malformed event, what is wrong with it.
+    pub flaw: Option<String>,
+}
+
+/// What became of one value.
+#[derive(Debug)]
+pub struct Value {
+    /// `$key`, `$header.NAME`, or the path in the event.
+    pub path: String,
+    /// The value as it stands in the event.
+    pub before: Vec<u8>,
+    /// What became of it.
+    pub fate: Fate,
+    /// The rule that decided; `None`: none names it.
+    pub by: Option<Named>,
+    /// The value was of a kind that the rule does not work on, and `mismatch` decided.
+    pub mismatch: bool,
+    /// Rules that name it too, and came too late.
+    pub late: Vec<Named>,
+    /// Rules that nearly name it: paths that name nothing here, and what they may have meant.
+    pub near: Vec<(Named, String)>,
+}
+
+/// What becomes of a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It stays, byte for byte.
+    Kept,
+    /// This stands in its place.
+    Replaced(Vec<u8>),
+    /// It goes.
+    Dropped,
+    /// The whole record is withheld for it.
+    Withheld,
+}
+
+/// A rule, by the path that names the value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// Number (from 1) and transform, such as `3 drop`.
+    pub rule: String,
+    /// The path as it is written.
+    pub path: String,
+    /// Its line in the policy.
+    pub line: usize,
+}
+
+impl Explainer {
+    /// Explains what this policy does.
+    ///
+    /// # Panics
+    /// Never: the paths of a compiled policy can be read, and one policy has one tenant.
+    #[must_use]
+    pub fn new(policy: CompiledPolicy, limits: Limits) -> Self {
+        let source = policy.tests.source().clone();
+        let paths = policy.paths.into_iter().map(LonePath::new).collect();
+        let policies = Policies::new(vec![policy.plan]).expect("one policy has one tenant");
+        Self { source, policies, paths, limits }
+    }
+
+    /// The policy's tenant.
+    #[must_use]
+    pub fn tenant(&self) -> &Arc<str> {
+        &self.policies.plan(0).tenant
+    }
+
+    /// Cleans one record, and tells what was decided about each of its values.
+    #[must_use]
+    pub fn trace(&self, record: &Record<'_>) -> (Tried, Trace) {
+        let mut trace = Trace::default();
+        let mut bench = Bench::new(&self.policies, self.tenant().clone(), self.limits);
+        let tried = bench.watched(record, &mut trace);
+        (tried, trace)
+    }
+
+    /// Cleans one record, and says why.
+    #[must_use]
+    pub fn explain(&self, record: &Record<'_>) -> Explained {
+        let (outcome, trace) = self.trace(record);
+        let mut asked = Asked::new(self, record, &outcome, trace);
+        let mut values = asked.key_and_headers();
+        values.extend(asked.values());
+        let plan = self.policies.plan(0);
+        let idle = asked.idle.iter().map(|&path| self.named(path)).collect();
+        let flaw = match outcome {
+            Tried::Withheld(Reason::Malformed) => flaw(asked.json),
+            _ => None,
+        };
+        Explained { policy: (plan.tenant.clone(), plan.version), values, idle, outcome, flaw }
+    }
+
+    fn named(&self, path: usize) -> Named {
+        let written = &self.paths[path].written;
+        let rule = self.policies.plan(0).rules[usize::from(written.rule)].label.clone();
+        let (line, _) = self.source.place(written.span.start);
+        Named { rule, path: written.text.clone(), line }
+    }
+}
+
+impl LonePath {
+    fn new(written: WrittenPath) -> Self {
+        let place = parse_path(&written.text).expect("the policy was compiled");
+        let alone = match &place {
+            Place::Value(segments) => alone(segments),
+            _ => None,
+        };
+        Self { written, place, alone }
+    }
+
+    fn names_part(&self, at: At, record: &Record<'_>) -> bool {
+        match (&self.place, at) {
+            (Place::Key, At::Key) => true,
+            (Place::Header(wanted), At::Header(index)) => {
+                record.headers.get(index).is_some_and(|(name, _)| wanted.fits(name))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The kernel's tables for one path.
+fn alone(segments: &[Segment]) -> Option<Paths> {
+    let on_container = OnContainer::Leave;
+    let path = RulePath { rule: 0, on_container, segments: segments.to_vec() };
+    Paths::compile(&[path]).ok()
+}
+
+/// What was decided about the values of one record.
+#[derive(Debug, Default)]
+pub struct Trace {
+    decisions: HashMap<At, Decision>,
+    at: Option<At>,
+}
+
+/// What was decided about one value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// The rule that did.
+    pub rule: RuleId,
+    /// The value was of another kind, so `mismatch` did.
+    pub mismatch: bool,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+impl Watch for Trace {
+    const WATCHES: bool = true;
+
+    fn at(&mut self, at: At) {
+        self.at = Some(at);
+    }
+
+    fn decided(&mut self, decided: Decided<'_>) {
+        let fate = match decided.edit {
+            None => Fate::Withheld,
+            Some(Edit::Keep) => Fate::Kept,
+            Some(Edit::Drop) => Fate::Dropped,
+            Some(Edit::Replace) => Fate::Replaced(decided.written.to_vec()),
+        };
+        let decision = Decision { rule: decided.rule, mismatch: decided.mismatch, fate };
+        self.decisions.extend(self.at.map(|at| (at, decision)));
+    }
+}
+
+impl Trace {
+    /// What was decided about the value at a place; of a value in a container that was taken
+    /// whole, ask for the container.
+    #[must_use]
+    pub fn decision(&self, at: At) -> Option<&Decision> {
+        self.decisions.get(&at)
+    }
+}
+
+/// Notes where the values stand that a path names, and leaves them as they are.
+#[derive(Default)]
+struct Finder {
+    at: usize,
+    found: HashSet<usize>,
+}
+
+impl Editor for Finder {
+    fn at(&mut self, start: usize) {
+        self.at = start;
+    }
+
+    fn fixed(&mut self, _: RuleId) -> Option<Edit> {
+        self.found.insert(self.at);
+        Some(Edit::Keep)
+    }
+
+    fn scalar(&mut self, _: RuleId, _: Scalar<'_>, _: &mut Out<'_>) -> Result<Edit, Reason> {
+        Ok(Edit::Keep)
+    }
+
+    fn container(&mut self, _: RuleId, _: Container, _: &mut Out<'_>) -> Result<Edit, Reason> {
+        Ok(Edit::Keep)
+    }
+}
+
+/// Where the values begin that a path names; the walk is the kernel's own.
+fn found(json: &[u8], paths: &Paths, limits: Limits) -> HashSet<usize> {
+    let mut finder = Finder::default();
+    match Scratch::default().read(json, paths, limits.depth, &mut finder) {
+        Ok(()) => finder.found,
+        Err(_) => HashSet::new(),
+    }
+}
+
+/// Where an event stops being JSON, in a second reader's opinion and without a word of it.
+fn flaw(json: &[u8]) -> Option<String> {
+    match serde_json::from_slice::<serde_json::Value>(json) {
+        Ok(value) if value.is_object() || value.is_array() => None,
+        Ok(_) => Some("its root is neither an object nor a list of objects".into()),
+        Err(error) if error.is_eof() => Some("it ends too soon".into()),
+        Err(error) => {
+            Some(format!("it is no JSON at line {}, column {}", error.line(), error.column()))
+        }
+    }
+}
+
+/// One record being explained.
+struct Asked<'a> {
+    explainer: &'a Explainer,
+    record: &'a Record<'a>,
+    json: &'a [u8],
+    nodes: Vec<Node>,
+    trace: Trace,
+    /// By path of the policy: where the values begin that it names.
+    found: Vec<HashSet<usize>>,
+    /// Paths that name nothing.
+    idle: Vec<usize>,
+    /// Of idle paths: where the values begin that something like it names, and what that is.
+    near: Vec<(usize, HashSet<usize>, String)>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(
+        explainer: &'a Explainer,
+        record: &'a Record<'a>,
+        outcome: &Tried,
+        trace: Trace,
+    ) -> Self {
+        let json = record.value.map_or(&b""[..], Raw::expose);
+        // Of what is no JSON, or too deep, nothing can be told value by value.
+        let readable = !matches!(outcome, Tried::Withheld(Reason::Malformed | Reason::Limits));
+        let nodes = readable.then(|| event::read(json)).flatten().unwrap_or_default();
+        let limits = explainer.limits;
+        let found = explainer.paths.iter().map(|path| match &path.alone {
+            Some(alone) if !nodes.is_empty() => found(json, alone, limits),
+            _ => HashSet::new(),
+        });
+        let found = found.collect();
+        let mut asked = Self {
+            explainer,
+            record,
+            json,
+            nodes,
+            trace,
+            found,
+            idle: Vec::new(),
+            near: Vec::new(),
+        };
+        if readable {
+            asked.idle = asked.idle_paths();
+            asked.near = asked.near_paths();
+        }
+        asked
+    }
+
+    fn idle_paths(&self) -> Vec<usize> {
+        let named = |path: usize| {
+            let lone = &self.explainer.paths[path];
+            let part = |at| lone.names_part(at, self.record);
+            !self.found[path].is_empty() || self.parts().any(|(at, ..)| part(at))
+        };
+        (0..self.explainer.paths.len()).filter(|&path| !named(path)).collect()
+    }
+
+    fn near_paths(&self) -> Vec<(usize, HashSet<usize>, String)> {
+        let names: BTreeSet<&str> = near::names(&self.nodes);
+        let mut near = Vec::new();
+        for &path in &self.idle {
+            let Place::Value(segments) = &self.explainer.paths[path].place else { continue };
+            for meant in near::alternatives(segments, &names) {
+                let paths = alone(&meant);
+                let found = paths.map(|paths| found(self.json, &paths, self.explainer.limits));
+                if let Some(found) = found.filter(|found| !found.is_empty()) {
+                    near.push((path, found, Place::Value(meant).to_string()));
+                    break;
+                }
+            }
+        }
+        near
+    }
+
+    /// Key and headers that the record has: place, name, bytes.
+    fn parts(&self) -> impl Iterator<Item = (At, String, Vec<u8>)> {
+        let key = self.record.key.map(|key| (At::Key, "$key".to_owned(), key.expose().to_vec()));
+        let header = |index| {
+            let (name, value) = self.record.headers.get(index)?;
+            let name = crate::policy::shown_name(&String::from_utf8_lossy(name));
+            let value = value.map_or(&b""[..], Raw::expose).to_vec();
+            Some((At::Header(index), format!("$header.{name}"), value))
+        };
+        key.into_iter().chain((0..self.record.headers.count()).filter_map(header))
+    }
+
+    fn key_and_headers(&mut self) -> Vec<Value> {
+        let parts: Vec<_> = self.parts().collect();
+        let value = |(at, path, before)| {
+            let names = |lone: &LonePath| lone.names_part(at, self.record);
+            self.value(path, before, self.trace.decision(at), &|path| {
+                names(&self.explainer.paths[path])
+            })
+        };
+        parts.into_iter().map(value).collect()
+    }
+
+    /// The values of the event; what is in a container that a rule took whole is passed over.
+    fn values(&mut self) -> Vec<Value> {
+        let mut values = Vec::new();
+        let (mut number, mut above) = (0, Vec::new());
+        while let Some(node) = self.nodes.get(number) {
+            above.retain(|&at: &usize| self.nodes[at].next > number);
+            above.push(number);
+            let decision = self.trace.decision(At::Value(node.span.start));
+            let single = node.next == number + 1;
+            // The root is the record: no rule decides it, and it is shown by its values.
+            if number > 0 && (single || decision.is_some()) {
+                values.push(self.value_at(node, decision, &above));
+                number = node.next;
+            } else {
+                number += 1;
+            }
+        }
+        values
+    }
+
+    /// `above`: the node and those that it is in.
+    fn value_at(&self, node: &Node, decision: Option<&Decision>, above: &[usize]) -> Value {
+        let holds = |found: &HashSet<usize>| {
+            above.iter().any(|&number| found.contains(&self.nodes[number].span.start))
+        };
+        let before = self.json[node.span.clone()].to_vec();
+        let names = |path: usize| holds(&self.found[path]);
+        let mut value = self.value(node.path.to_string(), before, decision, &names);
+        if decision.is_none() {
+            let near = self.near.iter().filter(|(_, found, _)| holds(found));
+            value.near =
+                near.map(|(path, _, meant)| (self.explainer.named(*path), meant.clone())).collect();
+        }
+        value
+    }
+
+    fn value(
+        &self,
+        path: String,
+        before: Vec<u8>,
+        decision: Option<&Decision>,
+        names: &dyn Fn(usize) -> bool,
+    ) -> Value {
+        let paths = &self.explainer.paths;
+        let mut naming = (0..paths.len()).filter(|&path| names(path)).peekable();
+        let written = self.explainer.policies.plan(0).rules_written();
+        let rule = decision.map(|decision| decision.rule);
+        let rule = rule.filter(|&rule| usize::from(rule) < written);
+        let by = rule.map(|rule| {
+            let of_rule = |path: &usize| paths[*path].written.rule == rule;
+            let path = (0..paths.len()).filter(of_rule).find(|&path| names(path));
+            path.map_or_else(|| self.rule_alone(rule), |path| self.explainer.named(path))
+        });
+        let late =
+            naming.by_ref().filter(|&path| rule.is_some_and(|r| paths[path].written.rule > r));
+        let late = late.map(|path| self.explainer.named(path)).collect();
+        Value {
+            path,
+            before,
+            fate: decision.map_or(Fate::Kept, |decision| decision.fate.clone()),
+            by,
+            mismatch: decision.is_some_and(|decision| decision.mismatch),
+            late,
+            near: Vec::new(),
+        }
+    }
+
+    fn rule_alone(&self, rule: RuleId) -> Named {
+        let rule = &self.explainer.policies.plan(0).rules[usize::from(rule)];
+        Named { rule: rule.label.clone(), path: String::new(), line: 0 }
+    }
+}

@@ -1,0 +1,135 @@
+//! An explanation as text for people, and as JSON for programs.
+
+use super::{Explained, Fate, Named, Value};
+use crate::document::{Paint, printable};
+use crate::policy::trial::Tried;
+use anstyle::{AnsiColor, Style};
+use serde_json::{Value as Json, json};
+use std::fmt::{self, Display};
+
+const GONE: Style = AnsiColor::Red.on_default();
+const NEW: Style = AnsiColor::Green.on_default();
+const NAME: Style = Style::new().bold();
+const QUIET: Style = Style::new().dimmed();
+
+/// `{}` is plain; `{:#}` carries colours, for `anstream` to take out where nobody sees them.
+impl Display for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paint = Paint(f.alternate());
+        for value in &self.values {
+            value.write(paint, f)?;
+        }
+        if !self.idle.is_empty() {
+            writeln!(f, "\nnothing here is named by")?;
+        }
+        for Named { rule, path, line } in &self.idle {
+            writeln!(f, "    `{path}` (rule {rule}, line {line})")?;
+        }
+        let (tenant, version) = &self.policy;
+        write!(f, "\ntenant {tenant}, version {version}: ")?;
+        match &self.outcome {
+            Tried::Clean { .. } => writeln!(f, "the record is clean"),
+            Tried::Withheld(reason) => {
+                let flaw = self.flaw.as_ref().map(|flaw| format!(", {flaw}"));
+                writeln!(f, "the record is withheld: {reason}{}", flaw.unwrap_or_default())
+            }
+        }
+    }
+}
+
+impl Value {
+    fn write(&self, paint: Paint, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}  {}", paint.on(NAME, printable(&self.path)), self.why())?;
+        let before = printable(&String::from_utf8_lossy(&self.before));
+        match &self.fate {
+            Fate::Kept => writeln!(f, "    {before}")?,
+            _ => writeln!(f, "{}", paint.on(GONE, format_args!("  - {before}")))?,
+        }
+        if let Fate::Replaced(after) = &self.fate {
+            let after = printable(&String::from_utf8_lossy(after));
+            writeln!(f, "{}", paint.on(NEW, format_args!("  + {after}")))?;
+        }
+        for late in &self.late {
+            let Named { rule, path, line } = late;
+            let note = format!("    too late: rule {rule} names it too (`{path}`, line {line})");
+            writeln!(f, "{}", paint.on(QUIET, note))?;
+        }
+        for (near, meant) in &self.near {
+            let (Named { rule, path, line }, meant) = (near, printable(meant));
+            let note = format!(
+                "    nearly: rule {rule} (line {line}) names `{path}`; `{meant}` would name it"
+            );
+            writeln!(f, "{}", paint.on(QUIET, note))?;
+        }
+        Ok(())
+    }
+
+    fn why(&self) -> String {
+        let Some(by) = &self.by else {
+            let fate = if self.fate == Fate::Kept { "kept" } else { "dropped" };
+            return format!("no rule names it: {fate}");
+        };
+        let mismatch = if self.mismatch { ", a value of another kind: mismatch" } else { "" };
+        let withheld = if self.fate == Fate::Withheld { ", the record is withheld" } else { "" };
+        format!("rule {} (`{}`, line {}){mismatch}{withheld}", by.rule, by.path, by.line)
+    }
+
+    fn json(&self) -> Json {
+        let named =
+            |named: &Named| json!({"rule": named.rule, "path": named.path, "line": named.line});
+        let near = |(near, meant): &(Named, String)| {
+            let mut json = named(near);
+            json["meant"] = json!(meant);
+            json
+        };
+        let (fate, after) = match &self.fate {
+            Fate::Kept => ("kept", Some(&self.before)),
+            Fate::Replaced(after) => ("replaced", Some(after)),
+            Fate::Dropped => ("dropped", None),
+            Fate::Withheld => ("withheld", None),
+        };
+        json!({
+            "path": self.path,
+            "fate": fate,
+            "by": self.by.as_ref().map(named),
+            "mismatch": self.mismatch,
+            "before": String::from_utf8_lossy(&self.before),
+            "after": after.map(|after| String::from_utf8_lossy(after)),
+            "late": self.late.iter().map(named).collect::<Vec<_>>(),
+            "near": self.near.iter().map(near).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Explained {
+    /// All of it as one JSON object. Values are given as text, in the spelling that they have in
+    /// the record.
+    #[must_use]
+    pub fn json(&self) -> Json {
+        let (tenant, version) = &self.policy;
+        let text = |bytes: &Option<Vec<u8>>| {
+            bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+        };
+        let (withheld, clean) = match &self.outcome {
+            Tried::Withheld(reason) => (Some(reason.name()), Json::Null),
+            Tried::Clean { value, key, headers } => {
+                let header = |(name, value): &(Vec<u8>, Option<Vec<u8>>)| {
+                    json!([String::from_utf8_lossy(name), text(value)])
+                };
+                let headers: Vec<Json> = headers.iter().map(header).collect();
+                (None, json!({"value": text(value), "key": text(key), "headers": headers}))
+            }
+        };
+        let idle = self.idle.iter();
+        json!({
+            "tenant": &**tenant,
+            "version": version,
+            "withheld": withheld,
+            "flaw": self.flaw,
+            "clean": clean,
+            "values": self.values.iter().map(Value::json).collect::<Vec<_>>(),
+            "idle": idle.map(|n| json!({"rule": n.rule, "path": n.path, "line": n.line}))
+                .collect::<Vec<_>>(),
+        })
+    }
+}

@@ -1,0 +1,222 @@
+//! `limpid explain`: it tells what the engine does, not what it might do.
+
+use limpid::document::{Faults, Show, Source};
+use limpid::engine::Limits;
+use limpid::error::Reason;
+use limpid::explain::{Explained, Explainer, Fate};
+use limpid::keys::{Keyring, Secret};
+use limpid::policy::{self, CompiledPolicy, Policies, trial};
+use limpid::record::{NO_HEADERS, Raw, Record};
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+
+/// Record time of a policy's tests.
+const TIME_MS: i64 = 1_767_225_600_000;
+
+fn compiled(source: &Arc<Source>) -> CompiledPolicy {
+    let mut keyring = Keyring::default();
+    keyring.insert("acme", Secret::new([1; 32]));
+    let mut faults = Faults::default();
+    let policy = policy::compile(source, Some(&keyring), &mut faults);
+    policy.unwrap_or_else(|| panic!("{faults}"))
+}
+
+fn explain(policy: &str, event: &str) -> Explained {
+    let policy = compiled(&Source::new("policy.yaml", policy));
+    Explainer::new(policy, Limits::default()).explain(&record(event.as_bytes()))
+}
+
+fn record(value: &[u8]) -> Record<'_> {
+    Record {
+        topic: "test",
+        partition: 0,
+        offset: 0,
+        timestamp_ms: Some(TIME_MS),
+        key: None,
+        value: Some(Raw::new(value)),
+        headers: NO_HEADERS,
+    }
+}
+
+/// On every case of every transform and every rule: the same outcome as without an onlooker, and a
+/// path for each decision.
+#[test]
+fn an_explanation_is_of_what_comes_out() {
+    let mut values = 0;
+    for case in super::cases::cases() {
+        let source = Source::read(&case.join("policy.yaml"), Show::Lines).expect("a policy");
+        let policies = Policies::new(vec![compiled(&source).plan]).expect("one plan");
+        let tenant = policies.plan(0).tenant.clone();
+        let mut bench = trial::Bench::new(&policies, tenant, Limits::default());
+        let explainer = Explainer::new(compiled(&source), Limits::default());
+        let input = std::fs::read(case.join("in.ndjson")).unwrap_or_default();
+        for line in input.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let explained = explainer.explain(&record(line));
+            assert_eq!(explained.outcome, bench.clean(Some(line), None, NO_HEADERS));
+            let shown = String::from_utf8_lossy(line);
+            for by in explained.values.iter().filter_map(|value| value.by.as_ref()) {
+                assert!(by.line > 0, "{}: {shown}: no path of rule {}", case.display(), by.rule);
+            }
+            check_fates(&explained, &format!("{}: {shown}", case.display()));
+            values += explained.values.len();
+        }
+    }
+    assert!(values > 300, "only {values} values");
+}
+
+/// What is said to be written is in the clean record, in that order.
+fn check_fates(explained: &Explained, case: &str) {
+    let trial::Tried::Clean { value: Some(clean), .. } = &explained.outcome else { return };
+    let mut rest = clean.as_slice();
+    for value in &explained.values {
+        let wanted = match &value.fate {
+            Fate::Kept => &value.before,
+            Fate::Replaced(after) => after,
+            Fate::Dropped | Fate::Withheld => continue,
+        };
+        let at = rest.windows(wanted.len()).position(|window| window == wanted);
+        let at = at.unwrap_or_else(|| panic!("{case}: {} is not as explained", value.path));
+        rest = &rest[at + wanted.len()..];
+    }
+}
+
+const POLICY: &str = "tenant: acme
+version: 3
+rules:
+  - fields: [client_ip, peer]
+    do: truncate_ip
+  - fields: [user.email, Total]
+    do: drop
+  - fields: geo.lat
+    do: round
+    digits: 1
+  - fields: geo
+    do: redact
+  - fields: [emial, user_id]
+    do: redact
+";
+
+#[test]
+fn every_value_has_its_reason() {
+    let event = r#"{"client_ip":"203.0.113.77","peer":7,"user":{"email":"jo@mail.example","id":7},
+        "geo":{"lat":47.0707,"at":{"x":[1]}},"total":1.50,"userId":"\u001b[31m","list":[]}"#;
+    assert_eq!(
+        explain(POLICY, event).to_string(),
+        r#"client_ip  rule 1 truncate_ip (`client_ip`, line 4)
+  - "203.0.113.77"
+  + "203.0.113.0"
+peer  rule 1 truncate_ip (`peer`, line 4), a value of another kind: mismatch
+  - 7
+  + "[redacted]"
+user.email  rule 2 drop (`user.email`, line 6)
+  - "jo@mail.example"
+user.id  no rule names it: kept
+    7
+geo.lat  rule 3 round (`geo.lat`, line 8)
+  - 47.0707
+  + 47.1
+    too late: rule 4 redact names it too (`geo`, line 11)
+geo.at  rule 4 redact (`geo`, line 11)
+  - {"x":[1]}
+total  no rule names it: kept
+    1.50
+    nearly: rule 2 drop (line 6) names `Total`; `total` would name it
+userId  no rule names it: kept
+    "\u001b[31m"
+    nearly: rule 5 redact (line 13) names `user_id`; `userId` would name it
+list  no rule names it: kept
+    []
+
+nothing here is named by
+    `Total` (rule 2 drop, line 6)
+    `emial` (rule 5 redact, line 13)
+    `user_id` (rule 5 redact, line 13)
+
+tenant acme, version 3: the record is clean
+"#
+    );
+}
+
+#[test]
+fn a_name_at_another_place_is_told() {
+    let policy = "tenant: acme\nversion: 1\nrules: [{fields: email, do: drop}]\n";
+    let shown = explain(policy, r#"{"user":{"email":"x"}}"#).to_string();
+    assert!(shown.contains("names `email`; `**.email` would name it"), "{shown}");
+}
+
+#[test]
+fn what_withholds_a_record_is_told() {
+    let policy = "tenant: acme\nversion: 1\nrules:\n  \
+                  - {fields: ip, do: truncate_ip, mismatch: quarantine}\n";
+    let shown = explain(policy, r#"{"a":1,"ip":"n/a"}"#).to_string();
+    assert!(shown.contains("ip  rule 1 truncate_ip (`ip`, line 4), a value of another kind"));
+    assert!(shown.ends_with("the record is withheld: mismatch\n"), "{shown}");
+    for (event, flaw) in [
+        ("{\"a\":", "it ends too soon"),
+        ("{\"a\" 1}", "it is no JSON at line 1, column 6"),
+        ("[1]", ""),
+        ("7", "its root is neither an object nor a list of objects"),
+    ] {
+        let explained = explain(policy, event);
+        assert_eq!(explained.flaw.unwrap_or_default(), flaw);
+        assert!(matches!(explained.outcome, trial::Tried::Withheld(Reason::Malformed)));
+    }
+}
+
+fn limpid(dir: &Path, args: &[&str], input: &str) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_limpid"));
+    command.args(args).current_dir(dir).stdin(Stdio::piped());
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("limpid runs");
+    child.stdin.take().expect("its input").write_all(input.as_bytes()).expect("it reads");
+    let Output { status, stdout, stderr } = child.wait_with_output().expect("it ends");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    (status.code(), text(stdout), text(stderr))
+}
+
+#[test]
+fn the_command_says_what_filter_does() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let policy = "tenant: acme\nversion: 1\nkey: acme\nepoch: 1d\nunlisted: drop\nrules:\n  \
+                  - {fields: [id, $key], do: pseudonymize}\n  - {fields: $header.t, do: keep}\n";
+    std::fs::write(dir.path().join("acme.yaml"), policy).expect("a policy");
+    let (_, keyring, _) = limpid(dir.path(), &["keys", "new", "acme"], "");
+    let keys = dir.path().join("keys.yaml");
+    std::fs::write(&keys, keyring).expect("a keyring");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o600)).expect("its mode");
+    }
+    let shared = ["-p", "acme.yaml", "-k", "keys.yaml", "--timestamp", "2026-05-01T10:00:00Z"];
+    let with = |first: &'static str, more: &[&'static str], input| {
+        let args: Vec<&str> =
+            [first].into_iter().chain(shared).chain(more.iter().copied()).collect();
+        limpid(dir.path(), &args, input)
+    };
+    let events = "{\"id\":42,\"x\":1}\n{\"id\":\"43\"}\n";
+    let (_, filtered, _) = with("filter", &[], events);
+    let more = ["--json", "--key", "42", "--header", "t=1", "--header", "u=2"];
+    let (code, explained, err) = with("explain", &more, events);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let mut values = String::new();
+    for line in explained.lines() {
+        let json: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(json["clean"]["headers"], serde_json::json!([["t", "1"]]));
+        assert!(json["clean"]["key"].as_str().is_some_and(|key| key.len() == 26));
+        values += json["clean"]["value"].as_str().expect("a value");
+        values += "\n";
+    }
+    assert_eq!(values, filtered);
+
+    let (code, out, err) = with("explain", &["--line", "3"], "{\"id\":1}\n\n{\"id\":\n");
+    assert_eq!((code, err.as_str()), (Some(1), ""));
+    assert_eq!(
+        out,
+        "\ntenant acme, version 1: the record is withheld: malformed, it ends too soon\n"
+    );
+    let (code, _, err) = with("explain", &["--line", "9"], "{}\n");
+    assert_eq!((code, err.as_str()), (Some(2), "limpid: there is no event to explain\n"));
+}
