@@ -55,6 +55,7 @@ pub mod run;
 
 // The commands.
 pub mod filter;
+pub mod replay;
 pub mod explain;
 pub mod cases;
 pub mod demo;

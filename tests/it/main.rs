@@ -24,6 +24,7 @@ mod quarantine;
 mod readme;
 mod reject;
 mod reload;
+mod replay;
 mod schema;
 mod tidy;
 mod trial;
