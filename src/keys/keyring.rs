@@ -186,13 +186,11 @@ impl Reading<'_, '_> {
     /// A secret, the `at`-th of its name, with its time.
     fn dated(&mut self, node: &Node, at: usize) -> Option<Dated> {
         let mut table = Table::new(node, "a keyring entry", self.reader)?;
+        let gone = is_destroyed(node);
+        let secret = if gone { table.take("secret") } else { table.need("secret", self.reader) };
+        let (from, created) = (table.take("from"), table.take("created"));
         let destroyed = table.take("destroyed");
-        let secret = match &destroyed {
-            None => table.need("secret", self.reader),
-            Some(_) => table.take("secret"),
-        };
-        let from = table.take("from");
-        for date in [table.take("created"), destroyed].into_iter().flatten() {
+        for date in [created, destroyed].into_iter().flatten() {
             check_date(&date, self.reader);
         }
         let head = table.head();
@@ -224,7 +222,9 @@ impl Reading<'_, '_> {
             Some(first) => {
                 let (line, _) = self.reader.source.place(first.start);
                 let message = format!("the secret of line {line} again");
-                self.reader.fault("K004", field.span(), message).hint(MAKE_ONE);
+                self.reader
+                    .fault("K004", field.span(), message)
+                    .hint("make one of its own: `limpid keys new NAME`");
             }
         }
         Some(secret)
@@ -251,6 +251,10 @@ impl Reading<'_, '_> {
         }
         time
     }
+}
+
+fn is_destroyed(node: &Node) -> bool {
+    matches!(&node.kind, Kind::Map(entries) if entries.iter().any(|entry| entry.key == "destroyed"))
 }
 
 /// What a time in a keyring looks like.
