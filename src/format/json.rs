@@ -489,7 +489,8 @@ impl<'a, E: Editor> Walk<'a, E> {
             b'n' => Scalar::Null,
             _ => Scalar::Number(&self.text[start..self.cursor.at]),
         };
-        let edit = self.editor.scalar(rule, value, &mut Out::json(self.out))?;
+        let edit =
+            self.editor.scalar(rule, value, &mut Out::json_of_plain(self.out, self.bytes))?;
         Ok(self.settle(edit, mark, self.cursor.at))
     }
 

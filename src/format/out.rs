@@ -74,6 +74,16 @@ impl<'a> Out<'a> {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Writes the first `length` bytes of what [`Out::push_plain`] would take; all of it is copied, so
+    /// that no call is needed.
+    #[inline]
+    pub fn push_start<const N: usize>(&mut self, text: &[u8; N], length: usize) {
+        debug_assert!(!text[..length].iter().any(|&byte| special(byte)));
+        let end = self.bytes.len() + length;
+        self.bytes.extend_from_slice(text);
+        self.bytes.truncate(end);
+    }
+
     /// Writes `count` times a character that JSON leaves as it is.
     pub fn push_repeated(&mut self, byte: u8, count: usize) {
         debug_assert!(!special(byte) && byte.is_ascii());
@@ -88,6 +98,15 @@ impl<'a> Out<'a> {
             self.push(piece);
         } else {
             append_piece(self.bytes, self.around, piece.as_bytes());
+        }
+    }
+
+    /// Puts another character, which JSON leaves as it is, in the place of the last one written.
+    #[inline]
+    pub fn put_last(&mut self, byte: u8) {
+        debug_assert!(!special(byte) && byte.is_ascii());
+        if let Some(last) = self.bytes.last_mut() {
+            *last = byte;
         }
     }
 

@@ -26,6 +26,7 @@ mod avx2;
 mod avx512;
 mod copy;
 mod escapes;
+mod find;
 mod prefetch;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -33,6 +34,7 @@ mod scalar;
 mod stage1;
 
 pub use copy::{append, append_piece};
+pub use find::{find, find_or_control};
 pub use prefetch::prefetch;
 use stage1::Found;
 
