@@ -81,6 +81,7 @@ fn chaos_under_which_nothing_is_lost_or_doubled() {
     let (verdict, logs) = scene.end();
     println!("{verdict}");
     assert!(verdict.is_clean(), "{verdict}\n{logs}");
+    assert!(verdict.reloaded > 0, "no reload had an effect: {verdict}\n{logs}");
 }
 
 /// The canary: at least once is not exactly once, and the check must say so.
