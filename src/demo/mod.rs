@@ -501,7 +501,7 @@ mod tests {
     #[test]
     fn a_report_adds_up_only_if_all_three_counts_agree() {
         let counted =
-            Summary { records_in: 10, clean: 8, tombstones: 0, withheld: [1, 0, 1, 0, 0] };
+            Summary { records_in: 10, clean: 8, tombstones: 0, withheld: [1, 0, 1, 0, 0, 0] };
         let report = Report { produced: 10, counted, clean: 8, withheld: 2 };
         assert!(report.adds_up());
         assert!(!Report { produced: 11, ..report.clone() }.adds_up());
