@@ -55,6 +55,7 @@ pub mod run;
 // The commands.
 pub mod filter;
 pub mod explain;
+pub mod compare;
 pub mod cases;
 pub mod demo;
 pub mod cli;

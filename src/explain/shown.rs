@@ -71,7 +71,10 @@ impl Value {
         };
         let mismatch = if self.mismatch { ", a value of another kind: mismatch" } else { "" };
         let withheld = if self.fate == Fate::Withheld { ", the record is withheld" } else { "" };
-        format!("rule {} (`{}`, line {}){mismatch}{withheld}", by.rule, by.path, by.line)
+        // Whole containers are taken with all in them that no earlier rule leaves.
+        let gone = self.fate == Fate::Dropped && !by.rule.ends_with(" drop");
+        let gone = if gone { ", gone with the container that a later rule takes" } else { "" };
+        format!("rule {} (`{}`, line {}){mismatch}{withheld}{gone}", by.rule, by.path, by.line)
     }
 
     fn json(&self) -> Json {
