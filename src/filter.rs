@@ -565,7 +565,7 @@ mod tests {
     fn the_summary_names_only_reasons_that_occurred() {
         let mut summary = Summary { records_in: 4, clean: 4, ..Summary::default() };
         assert_eq!(summary.to_string(), "4 in, 4 clean, 0 withheld");
-        summary.add(&Summary { records_in: 3, withheld: [2, 0, 1, 0, 0], ..Summary::default() });
+        summary.add(&Summary { records_in: 3, withheld: [2, 0, 1, 0, 0, 0], ..Summary::default() });
         assert_eq!(summary.to_string(), "7 in, 4 clean, 3 withheld (malformed 2, tenant 1)");
     }
 }

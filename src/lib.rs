@@ -49,11 +49,13 @@ pub mod memory;
 
 // The service and what it tells.
 pub mod telemetry;
+pub mod reload;
 pub mod admin;
 pub mod run;
 
 // The commands.
 pub mod filter;
+pub mod replay;
 pub mod explain;
 pub mod compare;
 pub mod cases;

@@ -119,10 +119,10 @@ static POLICY: &[Code] = &[
     },
     Code {
         code: "P012",
-        title: "something else than a star in brackets",
-        explanation: "`[*]` stands for every element of a list. Single elements cannot be named: \
-            their order is nothing to rely on.",
-        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: \"ips[0]\", do: drop}\n",
+        title: "something else than a star or a number in brackets",
+        explanation: "`[*]` stands for every element of a list, `[0]` for the first, `[1]` for the \
+            second, up to `[255]`. Elements are not counted from the end.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: \"ips[-1]\", do: drop}\n",
         right: "tenant: acme\nversion: 1\nrules:\n  - {fields: \"ips[*]\", do: drop}\n",
     },
     Code {
@@ -144,7 +144,8 @@ static POLICY: &[Code] = &[
     Code {
         code: "P015",
         title: "a useless step beside two stars",
-        explanation: "`**` already stands for any depth and reaches into lists by itself.",
+        explanation: "`**` already stands for any depth and reaches into lists by itself; which \
+            list `[0]` would be of could only be guessed.",
         wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: \"**.**.ssn\", do: drop}\n",
         right: "tenant: acme\nversion: 1\nrules:\n  - {fields: \"**.ssn\", do: drop}\n",
     },
@@ -198,6 +199,15 @@ static POLICY: &[Code] = &[
         explanation: "The operating system gave no random numbers for a trial key.",
         wrong: "",
         right: "",
+    },
+    Code {
+        code: "P026",
+        title: "a rule undone by a later one",
+        explanation: "What this rule names is in an object or list that a later rule takes whole, and \
+            this rule leaves nothing that would stay: only the later rule shows. Take this one out, \
+            or `keep` what is to stay.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: user.mail, do: redact}\n  - {fields: user, do: drop}\n",
+        right: "tenant: acme\nversion: 1\nrules:\n  - {fields: user.id, do: keep}\n  - {fields: user, do: drop}\n",
     },
     Code {
         code: "P030",

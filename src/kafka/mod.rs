@@ -25,6 +25,7 @@ mod fetched;
 mod native;
 mod producer;
 pub mod reader;
+pub mod republish;
 pub mod settings;
 pub mod topics;
 

@@ -382,7 +382,7 @@ fn memory(bytes: Option<&[u8]>) -> rd::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1
 
 /// Does the record fit into a topic's `max.message.bytes`? Headers are measured only where it
 /// could matter.
-fn fits(record: &Record<'_>, clean: &Clean<'_>, most: usize) -> bool {
+pub(super) fn fits(record: &Record<'_>, clean: &Clean<'_>, most: usize) -> bool {
     let bare = clean.value().map_or(0, <[u8]>::len) + clean.key().map_or(0, <[u8]>::len) + OVERHEAD;
     if bare < most / 2 {
         return true;

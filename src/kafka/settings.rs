@@ -171,6 +171,21 @@ pub fn scout(config: &Config) -> ClientConfig {
     set
 }
 
+/// The settings of a replay's producer: one transactional id for all replays of a group.
+#[must_use]
+pub fn replayer(config: &Config, message_bytes: Option<MessageBytes>) -> ClientConfig {
+    let mut set = ClientConfig::new();
+    set.set("client.id", "limpid").set("compression.type", "lz4").set("linger.ms", "10");
+    if let Some(MessageBytes { largest, .. }) = message_bytes {
+        set.set("message.max.bytes", largest.to_string());
+    }
+    pass_through(&mut set, &[&config.kafka, &config.producer]);
+    set.set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("transactional.id", format!("limpid-{}-replay", config.group));
+    set
+}
+
 fn pass_through(set: &mut ClientConfig, layers: &[&Settings]) {
     for (name, value) in layers.iter().flat_map(|layer| &layer.0) {
         set.set(name, value);

@@ -1,21 +1,38 @@
-//! From secret, tenant and record time to a pseudonym key.
+//! From secret, tenant and record time to the keys of an epoch, one a purpose.
 //!
-//! `K = BLAKE3-derive-key("limpid pseudonym v1", secret ‖ len ‖ tenant ‖ epoch)` where
+//! `K = BLAKE3-derive-key(context, secret ‖ len ‖ tenant ‖ epoch)` where
+//! - `context` names the [`Purpose`]: `limpid pseudonym v1` for pseudonyms;
 //! - `secret` is the keyring entry, 32 bytes;
 //! - `len` is the byte length of the tenant's name, u32 little-endian;
 //! - `tenant` is its UTF-8 bytes;
 //! - `epoch` is 16 bytes: the epoch's length in milliseconds, u64 little-endian (0 for `never`),
 //!   then the epoch's number `floor(timestamp_ms / length)`, i64 little-endian (0 for `never`).
 //!
-//! The layout is a contract (tests/vectors): a change would unlink every pseudonym ever given.
+//! As many bytes are taken as the purpose needs (BLAKE3's extendable output). No key tells anything
+//! of another: what is made for one purpose cannot be linked to, or opened with, what is made for
+//! another. The layout is a contract (tests/vectors): a change would unlink every pseudonym ever
+//! given.
 
-use super::Secret;
+use super::{NoSecret, SecretIndex, Secrets};
 use std::fmt;
 use std::sync::Arc;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// BLAKE3's context string for pseudonym keys.
-const CONTEXT: &str = "limpid pseudonym v1";
+/// What a key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The keyed hash of pseudonyms: 32 bytes.
+    Pseudonym,
+}
+
+impl Purpose {
+    /// BLAKE3's context string.
+    const fn context(self) -> &'static str {
+        match self {
+            Self::Pseudonym => "limpid pseudonym v1",
+        }
+    }
+}
 
 /// How long one pseudonym key is used, in record time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,19 +90,60 @@ impl fmt::Debug for PseudonymKey {
     }
 }
 
-/// A tenant's source of pseudonym keys: a secret, the tenant's name and how long an epoch is.
+/// A stretch of record time in which a tenant's keys stay the same: one epoch, or the part of it that
+/// one secret serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period {
+    secret: SecretIndex,
+    epoch: i64,
+}
+
+impl Period {
+    /// Number of the epoch.
+    #[must_use]
+    pub const fn epoch(self) -> i64 {
+        self.epoch
+    }
+}
+
+/// A tenant's source of keys: its secrets, the tenant's name and how long an epoch is.
 #[derive(Debug, Clone)]
 pub struct Pseudonyms {
-    secret: Arc<Secret>,
+    secrets: Arc<Secrets>,
     tenant: Arc<str>,
     epoch: Epoch,
 }
 
 impl Pseudonyms {
-    /// Keys for `tenant` from `secret`.
+    /// Keys for `tenant` from `secrets`.
     #[must_use]
-    pub fn new(secret: Arc<Secret>, tenant: impl Into<Arc<str>>, epoch: Epoch) -> Self {
-        Self { secret, tenant: tenant.into(), epoch }
+    pub fn new(
+        secrets: impl Into<Arc<Secrets>>,
+        tenant: impl Into<Arc<str>>,
+        epoch: Epoch,
+    ) -> Self {
+        Self { secrets: secrets.into(), tenant: tenant.into(), epoch }
+    }
+
+    /// The secrets that keys come from.
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// The period that holds a record time (Unix milliseconds; `None`: the record has none).
+    ///
+    /// # Errors
+    /// The record has no time and needs one, or there is no secret for its time.
+    pub fn period(&self, timestamp_ms: Option<i64>) -> Result<Period, NoSecret> {
+        let epoch = self.epoch.number(timestamp_ms).ok_or(NoSecret::NoTime)?;
+        Ok(Period { secret: self.secrets.at(timestamp_ms)?, epoch })
+    }
+
+    /// Every period of epoch `number`, also those that no record time may fall into: for those who
+    /// look for the key of something that tells its epoch.
+    pub fn periods_of(&self, number: i64) -> impl Iterator<Item = Period> {
+        self.secrets.spans().map(move |(secret, ..)| Period { secret, epoch: number })
     }
 
     /// How long one key is used.
@@ -94,37 +152,80 @@ impl Pseudonyms {
         self.epoch
     }
 
-    /// The key of epoch `number` (see [`Epoch::number`]). About 300 ns: cache it per epoch.
+    /// The keys of a period. About 300 ns a key: cache them per period.
     #[must_use]
-    pub fn key(&self, number: i64) -> PseudonymKey {
-        let mut material = Zeroizing::new(Vec::with_capacity(64 + self.tenant.len()));
-        material.extend_from_slice(self.secret.expose());
+    pub fn keys(&self, period: Period) -> EpochKeys {
+        EpochKeys { period, pseudonym: self.key(period) }
+    }
+
+    /// The pseudonym key of a period.
+    #[must_use]
+    pub fn key(&self, period: Period) -> PseudonymKey {
+        let mut key = [0; 32];
+        self.derive(Purpose::Pseudonym, period, &mut key);
+        PseudonymKey(key)
+    }
+
+    /// Fills `key` with the key of a purpose in a period, which this has given.
+    fn derive(&self, purpose: Purpose, period: Period, key: &mut [u8]) {
         let length = u32::try_from(self.tenant.len()).unwrap_or(u32::MAX);
-        material.extend_from_slice(&length.to_le_bytes());
-        material.extend_from_slice(self.tenant.as_bytes());
-        material.extend_from_slice(&self.epoch.length_ms().to_le_bytes());
-        material.extend_from_slice(&number.to_le_bytes());
-        PseudonymKey(blake3::derive_key(CONTEXT, &material))
+        let mut hasher = blake3::Hasher::new_derive_key(purpose.context());
+        hasher
+            .update(self.secrets.expose(period.secret))
+            .update(&length.to_le_bytes())
+            .update(self.tenant.as_bytes())
+            .update(&self.epoch.length_ms().to_le_bytes())
+            .update(&period.epoch.to_le_bytes());
+        let mut output = hasher.finalize_xof();
+        output.fill(key);
+        hasher.zeroize();
+        output.zeroize();
+    }
+}
+
+/// A tenant's keys in one epoch.
+#[derive(Debug)]
+pub struct EpochKeys {
+    period: Period,
+    pseudonym: PseudonymKey,
+}
+
+impl EpochKeys {
+    /// The period that they are of.
+    #[must_use]
+    pub const fn period(&self) -> Period {
+        self.period
+    }
+
+    /// The key of pseudonyms.
+    pub(crate) const fn pseudonym(&self) -> &PseudonymKey {
+        &self.pseudonym
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::Secret;
 
     fn source(tenant: &str, epoch: Epoch) -> Pseudonyms {
-        Pseudonyms::new(Arc::new(Secret::new([7; 32])), tenant, epoch)
+        Pseudonyms::new(Secrets::from(Secret::new([7; 32])), tenant, epoch)
+    }
+
+    /// The key of the epoch of that number.
+    fn key(source: &Pseudonyms, number: i64) -> PseudonymKey {
+        source.key(source.periods_of(number).next().expect("one secret"))
     }
 
     #[test]
     fn another_tenant_epoch_or_length_is_another_key() {
         let day = Epoch::every_ms(86_400_000);
-        let base = source("acme", day).key(1);
-        assert!(base == source("acme", day).key(1));
-        assert!(base != source("acme", day).key(2));
-        assert!(base != source("acmf", day).key(1));
-        assert!(base != source("acme", Epoch::every_ms(86_400_001)).key(1));
-        assert!(source("acme", Epoch::Never).key(0) != source("acme", day).key(0));
+        let base = key(&source("acme", day), 1);
+        assert!(base == key(&source("acme", day), 1));
+        assert!(base != key(&source("acme", day), 2));
+        assert!(base != key(&source("acmf", day), 1));
+        assert!(base != key(&source("acme", Epoch::every_ms(86_400_001)), 1));
+        assert!(key(&source("acme", Epoch::Never), 0) != key(&source("acme", day), 0));
     }
 
     #[test]

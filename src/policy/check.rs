@@ -9,9 +9,9 @@ use super::syntax::{self, At};
 use super::{HeaderName, OnMismatch, Plan, Rule, Unlisted};
 use crate::document::{Reader, Source, Span, listed, nearest};
 use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
-use crate::keys::{Epoch, Keyring, Pseudonyms, SECRET_BYTES, Secret};
+use crate::keys::{Epoch, Keyring, Pseudonyms, Secret, Secrets};
 use crate::limits::{PATH_STATES_MAX, RULES_MAX};
-use crate::transform::Transform;
+use crate::transform::{Redact, Transform};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -35,6 +35,9 @@ pub fn check(
     let tenant = written.tenant.as_ref().and_then(|tenant| tenant_name(tenant, reader));
     let pseudonyms = pseudonyms(written, tenant.as_ref(), lookup, reader);
     let rules = rules(written, reader);
+    if written.key.is_none() {
+        without_key(written, &rules, reader);
+    }
     let places = places(written, reader);
     repeated(&places, reader);
     let paths = paths(written, &places, reader);
@@ -42,7 +45,7 @@ pub fn check(
     if reader.faults.len() > faults_before {
         return None;
     }
-    let mut rules = rules?;
+    let mut rules: Vec<Rule> = rules.into_iter().collect::<Option<_>>()?;
     let rest = unlisted(written).map(|(rule, id)| {
         rules.push(rule);
         id
@@ -83,12 +86,9 @@ fn pseudonyms(
     reader: &mut Reader<'_>,
 ) -> Option<Pseudonyms> {
     let epoch = written.epoch.as_ref().map_or(Some(Epoch::Never), |epoch| epoch_of(epoch, reader));
-    let Some(key) = &written.key else {
-        without_key(written, reader);
-        return None;
-    };
-    let secret = secret(key, lookup, reader);
-    Some(Pseudonyms::new(secret?, tenant?.clone(), epoch?))
+    let key = written.key.as_ref()?;
+    let secrets = secrets(key, lookup, reader);
+    Some(Pseudonyms::new(secrets?, tenant?.clone(), epoch?))
 }
 
 fn epoch_of(epoch: &At<Option<std::time::Duration>>, reader: &mut Reader<'_>) -> Option<Epoch> {
@@ -107,14 +107,16 @@ fn epoch_of(epoch: &At<Option<std::time::Duration>>, reader: &mut Reader<'_>) ->
 /// A hundred years: longer is `never`.
 const EPOCH_MS_MAX: u64 = 36_525 * 86_400_000;
 
-fn without_key(written: &syntax::Policy, reader: &mut Reader<'_>) {
+fn without_key(written: &syntax::Policy, rules: &[Option<Rule>], reader: &mut Reader<'_>) {
     if let Some(epoch) = &written.epoch {
         reader
             .fault("P003", epoch.span, "`epoch` without `key`")
             .hint("add `key: NAME`, the name of an entry in the keyring, or take `epoch` out");
     }
-    for transform in written.rules.iter().filter_map(|rule| rule.transform.as_ref()) {
-        if transform.value.needs_key {
+    for (rule, built) in written.rules.iter().zip(rules) {
+        let Some(transform) = &rule.transform else { continue };
+        let purpose = built.as_ref().map(|rule| rule.transform.purpose().is_some());
+        if purpose.unwrap_or(transform.value.needs_key) {
             let message = format!("`{}` needs the policy's `key`", transform.value.name);
             reader.fault("P022", transform.span, message).hint(
                 "add `key: NAME` to the policy; `limpid keys new NAME` makes the keyring's entry",
@@ -123,14 +125,14 @@ fn without_key(written: &syntax::Policy, reader: &mut Reader<'_>) {
     }
 }
 
-fn secret(key: &At<String>, lookup: Lookup<'_>, reader: &mut Reader<'_>) -> Option<Arc<Secret>> {
+fn secrets(key: &At<String>, lookup: Lookup<'_>, reader: &mut Reader<'_>) -> Option<Arc<Secrets>> {
     let name = key.value.as_str();
     let keyring = match lookup {
         Lookup::Rehearsal => return throw_away(key, reader),
         Lookup::Keyring(keyring) => keyring,
     };
-    if let Some(secret) = keyring.and_then(|keyring| keyring.get(name)) {
-        return Some(secret.clone());
+    if let Some(secrets) = keyring.and_then(|keyring| keyring.get(name)) {
+        return Some(secrets.clone());
     }
     let make = format!("`limpid keys new {name}` makes an entry");
     match keyring {
@@ -150,28 +152,24 @@ fn secret(key: &At<String>, lookup: Lookup<'_>, reader: &mut Reader<'_>) -> Opti
     None
 }
 
-fn throw_away(key: &At<String>, reader: &mut Reader<'_>) -> Option<Arc<Secret>> {
-    let mut bytes = [0; SECRET_BYTES];
-    match getrandom::fill(&mut bytes) {
-        Ok(()) => Some(Arc::new(Secret::new(bytes))),
-        Err(_) => {
-            reader.fault("P025", key.span, "the system gives no random numbers for a trial key");
-            None
-        }
+fn throw_away(key: &At<String>, reader: &mut Reader<'_>) -> Option<Arc<Secrets>> {
+    if let Ok(secret) = Secret::generate() {
+        return Some(Arc::new(secret.into()));
     }
+    reader.fault("P025", key.span, "the system gives no random numbers for a trial key");
+    None
 }
 
-fn rules(written: &syntax::Policy, reader: &mut Reader<'_>) -> Option<Vec<Rule>> {
+/// The rules, built; `None` for one with a fault.
+fn rules(written: &syntax::Policy, reader: &mut Reader<'_>) -> Vec<Option<Rule>> {
     if written.rules.len() > RULES_MAX {
         let message = format!("{} rules; a policy has at most {RULES_MAX}", written.rules.len());
         reader.fault("P008", written.rules_span, message).hint(
             "rules with the same `do` can share one list of fields; `*` and `**` name many at once",
         );
-        return None;
+        return Vec::new();
     }
-    let rules: Vec<_> =
-        written.rules.iter().zip(1..).map(|(rule, n)| built(rule, n, reader)).collect();
-    rules.into_iter().collect()
+    written.rules.iter().zip(1..).map(|(rule, n)| built(rule, n, reader)).collect()
 }
 
 fn built(rule: &syntax::Rule, number: usize, reader: &mut Reader<'_>) -> Option<Rule> {
@@ -194,7 +192,7 @@ fn unlisted(written: &syntax::Policy) -> Option<(Rule, RuleId)> {
     let (transform, label) = match written.unlisted {
         Unlisted::Keep => return None,
         Unlisted::Drop => (Transform::Drop, "unlisted drop"),
-        Unlisted::Redact => (Transform::Redact, "unlisted redact"),
+        Unlisted::Redact => (Transform::Redact(Redact::default()), "unlisted redact"),
     };
     let rule = Rule { transform, mismatch: OnMismatch::Redact, label: label.into() };
     Some((rule, RuleId::try_from(written.rules.len()).ok()?))
@@ -291,19 +289,34 @@ fn paths(written: &syntax::Policy, places: &[Named<'_>], reader: &mut Reader<'_>
     for (index, named) in values.iter().enumerate() {
         let twin = values[..index].iter().any(|earlier| earlier.place == named.place);
         if !twin && !paths.decides(index) {
-            let by = compiled[..index].iter().position(|earlier| covers(earlier, &compiled[index]));
-            shadowed(named, by.map(|by| values[by]), reader);
+            let path = &compiled[index];
+            let by = compiled[..index].iter().position(|earlier| useless([earlier, path], 1));
+            let after = compiled.iter().skip(index + 1).take(values.len() - index - 1);
+            let mut undoes = after.zip(&values[index + 1..]);
+            match undoes.find(|(later, _)| by.is_none() && useless([path, later], 0)) {
+                Some((_, later)) => undone(named, later, reader),
+                None => shadowed(named, by.map(|by| values[by]), reader),
+            }
         }
     }
     Some(paths)
 }
 
-/// Does one path alone leave nothing to another?
-fn covers(earlier: &RulePath, later: &RulePath) -> bool {
+/// Of two paths alone, does the one of that index decide nothing?
+fn useless([earlier, later]: [&RulePath; 2], index: usize) -> bool {
     let mut pair = [earlier.clone(), later.clone()];
     pair[0].rule = 0;
     pair[1].rule = 1;
-    Paths::compile(&pair).is_ok_and(|paths| !paths.decides(1))
+    Paths::compile(&pair).is_ok_and(|paths| !paths.decides(index))
+}
+
+fn undone(named: &Named<'_>, by: &Named<'_>, reader: &mut Reader<'_>) {
+    let (line, _) = reader.source.place(by.written.span.start);
+    let message =
+        format!("`{}` changes nothing: `{}` in line {line} takes all of it", named.place, by.place);
+    reader.fault("P026", named.written.span, message).hint(
+        "what a later rule takes whole is gone; take this path out, or `keep` what is to stay",
+    );
 }
 
 fn shadowed_headers(places: &[Named<'_>], reader: &mut Reader<'_>) {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! path  = "$key" | "$header." ( "*" | name ) | step { "." step }
-//! step  = ( name | "*" | "**" ) { "[*]" }        (a path may also begin with "[*]")
+//! step  = ( name | "*" | "**" ) { "[" ( "*" | number ) "]" }       (a path may begin with "[")
 //! name  = plain characters | '"' characters, with \" and \\ '"'
 //! ```
 //!
@@ -62,13 +62,14 @@ impl fmt::Display for Place {
             Self::Value(segments) => segments,
         };
         for (index, segment) in segments.iter().enumerate() {
-            if index > 0 && *segment != Segment::AnyElement {
+            if index > 0 && !matches!(segment, Segment::AnyElement | Segment::Element(_)) {
                 f.write_str(".")?;
             }
             match segment {
                 Segment::Name(name) => f.write_str(&shown(name))?,
                 Segment::AnyName => f.write_str("*")?,
                 Segment::AnyElement => f.write_str("[*]")?,
+                Segment::Element(number) => write!(f, "[{number}]")?,
                 Segment::AnyDepth => f.write_str("**")?,
             }
         }
@@ -256,15 +257,16 @@ impl Steps<'_> {
         while self.rest().starts_with('[') {
             let start = self.at;
             let end = self.rest().find(']').map_or(self.text.len(), |length| start + length + 1);
-            if &self.text[start..end] != "[*]" {
-                let hint = "`[*]` stands for every element; single elements cannot be named";
-                return flaw("P012", start..end, "only `[*]` can stand in brackets", hint);
-            }
+            let Some(segment) = element(&self.text[start..end]) else {
+                let hint = "`[*]` stands for every element, `[0]` for the first, up to `[255]`";
+                let message = "only `*` or a number from 0 to 255 can stand in brackets";
+                return flaw("P012", start..end, message, hint);
+            };
             if self.segments.last() == Some(&Segment::AnyDepth) {
-                let hint = "`**` reaches into arrays by itself: leave `[*]` out";
-                return flaw("P015", start..end, "`[*]` follows `**`", hint);
+                let hint = "`**` reaches into lists by itself: leave the brackets out, or name the member that holds the list";
+                return flaw("P015", start..end, "brackets follow `**`", hint);
             }
-            self.segments.push(Segment::AnyElement);
+            self.segments.push(segment);
             self.at = end;
         }
         Ok(())
@@ -306,6 +308,16 @@ impl Steps<'_> {
     }
 }
 
+/// `[*]` or `[NUMBER]`, the number as JSON writes it.
+fn element(text: &str) -> Option<Segment> {
+    let inside = text.strip_prefix('[')?.strip_suffix(']')?;
+    match inside {
+        "*" => Some(Segment::AnyElement),
+        number if number.starts_with('+') || (number.starts_with('0') && number != "0") => None,
+        number => number.parse().ok().map(Segment::Element),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -323,11 +335,12 @@ mod tests {
 
     #[test]
     fn steps() {
-        use Segment::{AnyDepth, AnyElement, AnyName};
+        use Segment::{AnyDepth, AnyElement, AnyName, Element};
         assert_eq!(value("user.email"), [name("user"), name("email")]);
         assert_eq!(value("a[*].b"), [name("a"), AnyElement, name("b")]);
         assert_eq!(value("[*].b"), [AnyElement, name("b")]);
         assert_eq!(value("a[*][*]"), [name("a"), AnyElement, AnyElement]);
+        assert_eq!(value("a[0][255]"), [name("a"), Element(0), Element(255)]);
         assert_eq!(value("**.ssn"), [AnyDepth, name("ssn")]);
         assert_eq!(value("a.*.**"), [name("a"), AnyName, AnyDepth]);
         assert_eq!(value("*"), [AnyName]);
@@ -355,7 +368,12 @@ mod tests {
             ("a.", "P010", "."),
             ("a.b*.c", "P011", "b*"),
             ("a.***", "P011", "***"),
-            ("a[0].b", "P012", "[0]"),
+            ("a[-1].b", "P012", "[-1]"),
+            ("a[00].b", "P012", "[00]"),
+            ("a[+1]", "P012", "[+1]"),
+            ("a[256]", "P012", "[256]"),
+            ("a[]", "P012", "[]"),
+            ("**[0]", "P015", "[0]"),
             ("a[*", "P012", "[*"),
             (r#"a."b"#, "P013", r#""b"#),
             (r#"a."\n""#, "P013", r"\n"),
@@ -383,6 +401,7 @@ mod tests {
     fn a_path_written_out_reads_back() {
         for text in [
             "a[*].b",
+            "a[7][0].b",
             "**.ssn",
             r#""a.b".c"#,
             r#"x."\"\\""#,

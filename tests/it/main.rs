@@ -24,6 +24,8 @@ mod oracle;
 mod quarantine;
 mod readme;
 mod reject;
+mod reload;
+mod replay;
 mod schema;
 mod tidy;
 mod trial;

@@ -6,14 +6,19 @@ use limpid::format::paths::Segment;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     Name(String),
-    Element,
+    /// The element of that number.
+    Element(usize),
 }
 
 /// Does `path` name the value at `steps`, or a container that it stands in?
 pub fn names(path: &[Segment], steps: &[Step], is_array: bool, opaque: bool) -> bool {
     let above = (0..steps.len())
-        .any(|length| ends_at(path, &steps[..length], steps[length] == Step::Element, opaque));
+        .any(|length| ends_at(path, &steps[..length], is_element(&steps[length]), opaque));
     above || ends_at(path, steps, is_array, opaque)
+}
+
+const fn is_element(step: &Step) -> bool {
+    matches!(step, Step::Element(_))
 }
 
 /// Does `path` lead exactly to the value at `steps`? `is_array` says what that value is.
@@ -23,9 +28,16 @@ fn ends_at(path: &[Segment], steps: &[Step], is_array: bool, opaque: bool) -> bo
     let Some((segment, rest)) = path.split_first() else { return steps.is_empty() };
     match segment {
         Segment::AnyElement => match steps.split_first() {
-            Some((Step::Element, below)) => ends_at(rest, below, is_array, opaque),
+            Some((Step::Element(_), below)) => ends_at(rest, below, is_array, opaque),
             Some((Step::Name(_), _)) => ends_at(rest, steps, is_array, opaque),
             None => !is_array && ends_at(rest, steps, is_array, opaque),
+        },
+        Segment::Element(wanted) => match steps.split_first() {
+            Some((Step::Element(number), below)) => {
+                *number == usize::from(*wanted) && ends_at(rest, below, is_array, opaque)
+            }
+            Some((Step::Name(_), _)) => *wanted == 0 && ends_at(rest, steps, is_array, opaque),
+            None => *wanted == 0 && !is_array && ends_at(rest, steps, is_array, opaque),
         },
         Segment::Name(_) | Segment::AnyName => match next_name(steps, opaque) {
             Some((name, below)) => fits(segment, name) && ends_at(rest, below, is_array, opaque),
@@ -44,8 +56,8 @@ fn ends_at(path: &[Segment], steps: &[Step], is_array: bool, opaque: bool) -> bo
 fn next_name(steps: &[Step], opaque: bool) -> Option<(&str, &[Step])> {
     match steps.split_first()? {
         (Step::Name(name), below) => Some((name, below)),
-        (Step::Element, _) if opaque => None,
-        (Step::Element, below) => next_name(below, opaque),
+        (Step::Element(_), _) if opaque => None,
+        (Step::Element(_), below) => next_name(below, opaque),
     }
 }
 
