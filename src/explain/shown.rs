@@ -71,9 +71,12 @@ impl Value {
         };
         let mismatch = if self.mismatch { ", a value of another kind: mismatch" } else { "" };
         let withheld = if self.fate == Fate::Withheld { ", the record is withheld" } else { "" };
-        // Whole containers are taken with all in them that no earlier rule leaves.
         let gone = self.fate == Fate::Dropped && !by.rule.ends_with(" drop");
-        let gone = if gone { ", gone with the container that a later rule takes" } else { "" };
+        let gone = if gone {
+            ", in a container that goes but for what an earlier rule leaves"
+        } else {
+            ""
+        };
         format!("rule {} (`{}`, line {}){mismatch}{withheld}{gone}", by.rule, by.path, by.line)
     }
 
