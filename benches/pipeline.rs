@@ -14,10 +14,8 @@
 
 use limpid::config;
 use limpid::demo::events::Events;
-use limpid::document::Faults;
 use limpid::engine::floor;
-use limpid::keys::Keyring;
-use limpid::policy::load_folder;
+use limpid::reload::Start;
 use limpid::run::{self, Stop};
 use limpid::telemetry::{Health, Metrics};
 use rdkafka::ClientConfig;
@@ -32,7 +30,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -252,15 +249,11 @@ impl Cluster {
         floor::set(is_floor);
         let config = self.config(topic, is_floor);
         let config = config::load(&config).unwrap_or_else(|error| panic!("{error}"));
-        let keyring =
-            config.keyring.as_ref().map(|source| Keyring::load(source).expect("a keyring"));
-        let mut faults = Faults::default();
-        let policies = load_folder(&config.policies, keyring.as_ref(), &mut faults);
-        let policies = Arc::new(policies.unwrap_or_else(|| panic!("{faults}")));
+        let policies = Start::new(&config).unwrap_or_else(|error| panic!("{error}")).in_force;
         let metrics = Metrics::new(&["web".to_owned()]);
         let (health, stop) = (Health::new(config.lanes), Stop::new());
         thread::scope(|scope| {
-            let lanes = scope.spawn(|| run::run(&config, policies, &metrics, &health, &stop));
+            let lanes = scope.spawn(|| run::run(&config, &policies, &metrics, &health, &stop));
             let delivered = || metrics.totals().routes[0].delivered;
             await_at_least(records / 10, delivered);
             let begin = Mark::now(&metrics);

@@ -49,6 +49,7 @@ pub mod memory;
 
 // The service and what it tells.
 pub mod telemetry;
+pub mod reload;
 pub mod admin;
 pub mod run;
 

@@ -3,11 +3,12 @@
 use crate::corpus::Corpus;
 use crate::rules::{self, TIMESTAMP_MS};
 use limpid::engine::{Batch, Engine, Limits, Outcome, Route, TenantSource};
-use limpid::keys::PseudonymKey;
+use limpid::keys::EpochKeys;
 use limpid::policy::{Plan, Policies};
 use limpid::record::{Header, Headers, NO_HEADERS, Raw, Record};
 use limpid::scan::Scanner;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Something that turns records into clean records.
 pub trait Contender {
@@ -89,7 +90,7 @@ impl Limpid {
         count: usize,
         alike: bool,
         records: usize,
-    ) -> (Self, Vec<PseudonymKey>) {
+    ) -> (Self, Vec<Arc<EpochKeys>>) {
         let keyring = rules::keyring();
         let name = |number: usize| format!("tenant-{number:05}");
         let plan = |number: usize| {
@@ -101,8 +102,8 @@ impl Limpid {
         };
         let plans: Vec<Plan> = (0..count).map(plan).collect();
         let drawn: Vec<usize> = (0..records as u64).map(|at| draw(at, count)).collect();
-        let key = |number: &usize| rules::pseudonym_key(&plans[*number]).expect("it has a key");
-        let keys = drawn.iter().map(key).collect();
+        let keys = |number: &usize| rules::epoch_keys(&plans[*number]).expect("it has a key");
+        let keys = drawn.iter().map(keys).map(Arc::new).collect();
         let header = TenantSource::Header(Box::from(Tenant::NAME));
         let mut all = Self::with(plans, header, Scanner::detect());
         all.tenants = drawn.into_iter().map(|number| Tenant(name(number))).collect();

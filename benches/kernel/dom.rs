@@ -8,13 +8,14 @@ use crate::contender::{Arena, Contender};
 use crate::corpus::Corpus;
 use crate::rules::{Rule, Rules};
 use limpid::format::paths::Segment;
-use limpid::format::{Out, Scalar};
-use limpid::keys::PseudonymKey;
+use limpid::format::{Container, Out, Scalar};
+use limpid::keys::EpochKeys;
 use limpid::transform::{self, Context, Outcome, Transform};
 use simd_json::prelude::*;
 use simd_json::{BorrowedValue, StaticNode};
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// What a document tree must be able to do.
 pub trait Tree: Sized {
@@ -142,9 +143,9 @@ impl TreeEditor {
         Self { rules, number: String::new(), written: Vec::new() }
     }
 
-    /// Pseudonyms are made with this key from now on.
-    pub fn set_key(&mut self, key: &PseudonymKey) {
-        self.rules.key = Some(key.clone());
+    /// Pseudonyms are made with these keys from now on.
+    pub fn set_keys(&mut self, keys: &Arc<EpochKeys>) {
+        self.rules.keys = Some(keys.clone());
     }
 
     /// Applies all rules.
@@ -214,7 +215,7 @@ impl TreeEditor {
         self.written.clear();
         let rounds = matches!(rule.transform, Transform::Round(_));
         let number = rounds && matches!(scalar, Scalar::Number(_));
-        let mut context = Context { pseudonym_key: self.rules.key.as_ref(), waiting: None };
+        let mut context = Context { keys: self.rules.keys.as_deref(), ..Context::default() };
         match rule.transform.apply(scalar, &mut context, &mut Out::plain(&mut self.written)) {
             Outcome::Unchanged => None,
             Outcome::Dropped => Some(New::Nothing),
@@ -230,7 +231,7 @@ impl TreeEditor {
 
     fn whole<T: Tree>(&mut self, rule: &Rule) -> Option<New<T>> {
         self.written.clear();
-        match rule.transform.apply_whole(&mut Out::plain(&mut self.written)) {
+        match rule.transform.apply_whole(Container::Object, &mut Out::plain(&mut self.written)) {
             Outcome::Unchanged => None,
             Outcome::Dropped => Some(New::Nothing),
             Outcome::Replaced | Outcome::Mismatch => Some(New::Value(T::text(self.written()))),

@@ -27,12 +27,13 @@ mod tape;
 use contender::{Contender, Limpid, Memcpy};
 use corpus::Corpus;
 use dom::{SerdeJson, SimdJson, TreeEditor};
-use limpid::keys::PseudonymKey;
+use limpid::keys::EpochKeys;
 use limpid::scan::Scanner;
 use report::Report;
 use rules::Rules;
 use std::hint::black_box;
 use std::process::ExitCode;
+use std::sync::Arc;
 use tape::TapeSplice;
 
 /// How many tenants the many-tenants contender has.
@@ -174,7 +175,7 @@ enum Answers {
     /// What the twin makes of them.
     Twin(Rules),
     /// The same, with a key for each record.
-    TwinWithKeys(Rules, Vec<PseudonymKey>),
+    TwinWithKeys(Rules, Vec<Arc<EpochKeys>>),
 }
 
 impl Group {
@@ -291,7 +292,7 @@ impl Answers {
             return;
         };
         if let Self::TwinWithKeys(_, keys) = self {
-            twin.set_key(&keys[record]);
+            twin.set_keys(&keys[record]);
         }
         let mut want: serde_json::Value =
             serde_json::from_slice(corpus.record(record)).expect("JSON");

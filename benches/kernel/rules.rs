@@ -3,7 +3,7 @@
 
 use limpid::document::{Faults, Kind, Node, Source, parse};
 use limpid::format::paths::Segment;
-use limpid::keys::{Keyring, PseudonymKey, Secret};
+use limpid::keys::{EpochKeys, Keyring, Secret};
 use limpid::policy::{self, Place, Plan};
 use limpid::transform::{self, Transform};
 use std::sync::Arc;
@@ -39,10 +39,10 @@ pub fn plan(yaml: &str, keyring: &Keyring) -> Plan {
     policy.expect("a policy without faults").plan
 }
 
-/// The pseudonym key of a plan at [`TIMESTAMP_MS`].
-pub fn pseudonym_key(plan: &Plan) -> Option<PseudonymKey> {
+/// The keys of a plan at [`TIMESTAMP_MS`].
+pub fn epoch_keys(plan: &Plan) -> Option<EpochKeys> {
     let pseudonyms = plan.pseudonyms.as_ref()?;
-    Some(pseudonyms.key(pseudonyms.epoch().number(Some(TIMESTAMP_MS))?))
+    Some(pseudonyms.keys(pseudonyms.epoch().number(Some(TIMESTAMP_MS))?))
 }
 
 /// One path of one rule.
@@ -58,7 +58,7 @@ pub struct Rule {
 #[derive(Clone)]
 pub struct Rules {
     pub list: Arc<[Rule]>,
-    pub key: Option<PseudonymKey>,
+    pub keys: Option<Arc<EpochKeys>>,
 }
 
 impl Rules {
@@ -78,7 +78,7 @@ impl Rules {
                 list.push(Rule { segments, transform: rule.transform.clone(), whole });
             }
         }
-        Self { list: list.into(), key: pseudonym_key(plan) }
+        Self { list: list.into(), keys: epoch_keys(plan).map(Arc::new) }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::contender::{Arena, Contender};
 use crate::corpus::Corpus;
 use crate::rules::Rules;
 use limpid::format::paths::Segment;
-use limpid::format::{Out, Scalar};
+use limpid::format::{Container, Out, Scalar};
 use limpid::transform::{self, Context, Outcome, Transform};
 use simd_json::{Node, StaticNode, Tape};
 use std::ops::Range;
@@ -194,11 +194,11 @@ impl Splice<'_> {
             Node::Static(_) => Some(Scalar::Number(spelling)),
             Node::Object { .. } | Node::Array { .. } => None,
         };
-        let mut context = Context { pseudonym_key: self.rules.key.as_ref(), waiting: None };
+        let mut context = Context { keys: self.rules.keys.as_deref(), ..Context::default() };
         let mut out = Out::json(self.out);
         let outcome = match scalar {
             Some(scalar) => rule.transform.apply(scalar, &mut context, &mut out),
-            None => rule.transform.apply_whole(&mut out),
+            None => rule.transform.apply_whole(Container::Object, &mut out),
         };
         match outcome {
             Outcome::Replaced => {}

@@ -4,19 +4,22 @@
 //! lane's time, and a busy lane never makes the process look dead. The port is bound before
 //! [`serve`] returns: a taken port is an error at the start, not a line in the log later.
 //!
-//! Whoever can reach it can read it: it tells topics, tenants and numbers, never a record. It only
-//! reads (GET and HEAD), answers one request a connection, and bounds what a stranger can cost it:
+//! Whoever can reach it can read it: it tells topics, tenants and numbers, never a record. It changes
+//! one thing only, and for this machine only: `POST /reload` loads the policies again that lie where
+//! the configuration says. It answers one request a connection, and bounds what a stranger can cost it:
 //! see `guard`.
 
 mod guard;
 
 use crate::error::{Error, Result};
-use crate::telemetry::{Health, Metrics, Status};
+use crate::reload::{Outcome, Reloads};
+use crate::telemetry::{Health, Metrics, PolicyState, Status};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Router, middleware};
+use serde_json::json;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -35,13 +38,22 @@ pub struct Admin {
 struct Shown {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
+    /// Who is asked for a reload; `None` where there is nothing to reload, or where anybody could
+    /// ask.
+    reloads: Option<Reloads>,
 }
 
-/// Starts the server. Port 0 takes any free one; [`Admin::address`] tells which.
+/// Starts the server; with `reloads`, and only where no other machine reaches it, it also takes
+/// `POST /reload`. Port 0 takes any free one; [`Admin::address`] tells which.
 ///
 /// # Errors
 /// The address is taken or isn't this machine's.
-pub fn serve(address: SocketAddr, metrics: Arc<Metrics>, health: Arc<Health>) -> Result<Admin> {
+pub fn serve(
+    address: SocketAddr,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+    reloads: Option<Reloads>,
+) -> Result<Admin> {
     let cannot = |error| Error::usage(format!("admin server: cannot listen on {address}: {error}"));
     let listener = TcpListener::bind(address).map_err(cannot)?;
     listener.set_nonblocking(true).map_err(cannot)?;
@@ -49,7 +61,8 @@ pub fn serve(address: SocketAddr, metrics: Arc<Metrics>, health: Arc<Health>) ->
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
     let (stop, stopped) = oneshot::channel();
-    let work = answer(listener, router(Shown { metrics, health }), stopped);
+    let reloads = reloads.filter(|_| address.ip().to_canonical().is_loopback());
+    let work = answer(listener, router(Shown { metrics, health, reloads }), stopped);
     let thread = std::thread::Builder::new()
         .name("admin".into())
         .spawn(move || runtime.block_on(work))
@@ -92,6 +105,7 @@ fn router(shown: Shown) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(alive))
         .route("/readyz", get(ready))
+        .route("/reload", post(reload))
         .layer(middleware::map_response(close))
         .with_state(shown)
 }
@@ -109,7 +123,8 @@ async fn index() -> &'static str {
         "\n\n\
          /metrics  Prometheus metrics\n\
          /healthz  200 unless limpid has broken down\n\
-         /readyz   200 once every lane has joined its group, 503 before and while draining\n"
+         /readyz   200 once every lane has joined its group, 503 before and while draining\n\
+         /reload   POST: load policies and keys again, from this machine only\n"
     )
 }
 
@@ -140,6 +155,51 @@ fn told(good: bool, health: &Health, status: &Status) -> Response {
         Status::Broken(reason) => ("broken", Some(reason.clone())),
     };
     let quiet: Vec<_> = health.quiet().map(|quiet| quiet.map(|q| q.as_millis())).collect();
-    let body = serde_json::json!({ "status": name, "reason": reason, "lanes_quiet_ms": quiet });
+    let body = json!({
+        "status": name,
+        "reason": reason,
+        "lanes_quiet_ms": quiet,
+        "policies": policies(&health.policy_state()),
+    });
+    told_as(code, &body)
+}
+
+fn told_as(code: StatusCode, body: &serde_json::Value) -> Response {
     (code, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
+}
+
+/// Which policies are in force, and whether the files say something else by now.
+fn policies(state: &PolicyState) -> Option<serde_json::Value> {
+    let in_force = state.in_force.as_ref()?;
+    let refused = state.refused.map(|(faults, at_ms)| json!({"faults": faults, "at": time(at_ms)}));
+    Some(json!({
+        "count": in_force.count,
+        "fingerprint": in_force.fingerprint,
+        "loaded": time(in_force.loaded_ms),
+        "refused": refused,
+    }))
+}
+
+fn time(unix_ms: i64) -> Option<String> {
+    jiff::Timestamp::from_millisecond(unix_ms).ok().map(|time| time.to_string())
+}
+
+/// Loads policies and keys again, and answers when it is done. 422 if they are refused.
+async fn reload(State(shown): State<Shown>) -> Response {
+    let Some(reloads) = shown.reloads else {
+        return (StatusCode::FORBIDDEN, "not from here: send limpid a SIGHUP\n").into_response();
+    };
+    let Some(report) = reloads.report("POST /reload").await else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "limpid is ending\n").into_response();
+    };
+    let refused = report.outcome == Outcome::Refused;
+    let code = if refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let body = json!({
+        "outcome": report.outcome.name(),
+        "policies": report.policies,
+        "compiled": report.compiled,
+        "took_ms": u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
+        "faults": report.faults,
+    });
+    told_as(code, &body)
 }

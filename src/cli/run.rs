@@ -1,10 +1,8 @@
 //! `limpid run`: the service. Checks everything first, then starts the admin server and the lanes.
 
 use crate::config::Config;
-use crate::document::Faults;
 use crate::error::{Error, Result};
-use crate::keys::Keyring;
-use crate::policy::{Policies, load_folder};
+use crate::reload::{Reloader, Reloads, Start};
 use crate::run::{self, Stop, Summary};
 use crate::telemetry::{Health, LogFormat, Metrics, log_init};
 use crate::{admin, config};
@@ -35,55 +33,65 @@ pub fn main(args: Args) -> Result<ExitCode> {
     log_init(log, LevelFilter::INFO)?;
     run::hush_panics();
     let config = config::load(&config)?;
-    let policies = Arc::new(load_policies(&config)?);
-    config.check_default_policies(&policies)?;
+    let start = Start::new(&config)?;
     if check {
         run::check(&config)?;
         anstream::eprintln!("limpid: configuration, policies and topics fit");
         return Ok(ExitCode::SUCCESS);
     }
-    serve(&config, policies)
+    serve(config, start)
 }
 
-fn serve(config: &Config, policies: Arc<Policies>) -> Result<ExitCode> {
+fn serve(config: Config, start: Start) -> Result<ExitCode> {
+    let config = Arc::new(config);
     let routes = config.routes.iter().map(|route| route.name.clone()).collect::<Vec<_>>();
     let metrics = Arc::new(Metrics::new(&routes));
     let health = Arc::new(Health::new(config.lanes));
     let stop = Arc::new(Stop::new());
-    listen(stop.clone())?;
+    let Start { library, loaded, in_force } = start;
+    loaded.tell(&metrics, &health);
+    let reloads = Reloader {
+        config: config.clone(),
+        library,
+        in_force: in_force.clone(),
+        metrics: metrics.clone(),
+        health: health.clone(),
+    }
+    .start()?;
+    listen(stop.clone(), reloads.clone())?;
     let admin = config
         .admin
-        .map(|address| admin::serve(address, metrics.clone(), health.clone()))
+        .map(|address| admin::serve(address, metrics.clone(), health.clone(), Some(reloads)))
         .transpose()?;
     if let Some(admin) = &admin {
         tracing::info!(address = %admin.address(), "admin server listens");
     }
-    let summary = run::run(config, policies, &metrics, &health, &stop)?;
+    let summary = run::run(&config, &in_force, &metrics, &health, &stop)?;
     anstream::eprintln!("limpid: {}", told(&summary));
     Ok(ExitCode::SUCCESS)
-}
-
-fn load_policies(config: &Config) -> Result<Policies> {
-    let keyring = config.keyring.as_ref().map(Keyring::load).transpose()?;
-    let mut faults = Faults::default();
-    load_folder(&config.policies, keyring.as_ref(), &mut faults).ok_or_else(|| {
-        faults.sort();
-        Error::usage(format!("the policies are refused\n{faults:#}"))
-    })
 }
 
 /// How long lanes may take after the second signal.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
-/// SIGTERM or SIGINT: drain. The second one: leave at once.
-fn listen(stop: Arc<Stop>) -> Result<()> {
+/// SIGTERM or SIGINT: drain. The second one: leave at once. SIGHUP: reload.
+fn listen(stop: Arc<Stop>, reloads: Reloads) -> Result<()> {
     let failed = |error: std::io::Error| Error::fatal(format!("signals: {error}"));
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let (mut term, mut int) = {
+    let (mut term, mut int, mut hangup) = {
         let _inside = runtime.enter();
         let signal = |kind| signal(kind).map_err(failed);
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+        (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::hangup())?,
+        )
+    };
+    let reload = async move {
+        while hangup.recv().await.is_some() {
+            reloads.ask("SIGHUP");
+        }
     };
     let wait = async move {
         for last in [false, true] {
@@ -101,7 +109,8 @@ fn listen(stop: Arc<Stop>) -> Result<()> {
         }
     };
     let thread = std::thread::Builder::new().name("signals".into());
-    thread.spawn(move || runtime.block_on(wait)).map_err(failed)?;
+    let both = async move { tokio::join!(wait, reload) };
+    thread.spawn(move || runtime.block_on(both)).map_err(failed)?;
     Ok(())
 }
 

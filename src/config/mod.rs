@@ -62,6 +62,8 @@ pub struct Config {
     pub lanes: usize,
     /// Folder of the policies.
     pub policies: PathBuf,
+    /// How often to look whether policies or keyring have changed; `None`: never.
+    pub reload_watch: Option<Duration>,
     /// Where the keyring is.
     pub keyring: Option<SecretSource>,
     /// Where withheld records go.

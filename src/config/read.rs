@@ -4,7 +4,7 @@ use super::route::{Route, check_routes, read_route, refuse_name};
 use super::secret::{read_path, read_source};
 use super::settings::read_settings;
 use super::{Config, Quarantine, Secrets, Settings};
-use crate::document::{Faults, Field, Node, Reader, Source, Span, Table, parse};
+use crate::document::{Faults, Field, Kind, Node, Reader, Source, Span, Table, parse};
 use crate::engine::Limits;
 use crate::kafka::settings::Kind as Client;
 use crate::limits::{DEPTH_MAX, RECORD_BYTES_MAX};
@@ -19,6 +19,10 @@ const GROUP: &str = "limpid";
 const BUFFER_BYTES: usize = 256 << 20;
 /// Unless `shutdown: {drain: …}` says otherwise: the usual patience of Kubernetes and systemd.
 const DRAIN: Duration = Duration::from_secs(30);
+/// Unless `reload: {watch: …}` says otherwise.
+const WATCH: Duration = Duration::from_secs(2);
+/// Looking more often would find files half written.
+const WATCH_LEAST: Duration = Duration::from_millis(100);
 /// More threads than this are a slip of the finger.
 const LANES_MAX: i64 = 1024;
 
@@ -38,7 +42,7 @@ fn read_config(node: &Node, secrets: Secrets, reader: &mut Reader<'_>) -> Option
     let group = top.take("group");
     let lanes = top.take("lanes");
     let policies = top.need("policies", reader);
-    let keyring = top.take("keyring");
+    let (keyring, reload) = (top.take("keyring"), top.take("reload"));
     let routes = top.need("routes", reader);
     let quarantine = top.need("quarantine", reader);
     let (kafka, consumer, producer) =
@@ -58,6 +62,7 @@ fn read_config(node: &Node, secrets: Secrets, reader: &mut Reader<'_>) -> Option
     let lanes = lanes.map_or_else(|| Some(cores()), |field| read_lanes(&field, reader));
     let policies = policies.and_then(|field| read_path(&field, &base, reader));
     let keyring = keyring.and_then(|field| read_source(&field, &base, reader));
+    let watch = reload.map_or(Some(Some(WATCH)), |field| read_reload(&field, reader));
     let quarantine = quarantine.and_then(|field| read_quarantine(&field, reader));
     let topic = quarantine.as_ref().map(|(read, span)| (read.topic.as_str(), *span));
     let routes = routes.and_then(|field| read_routes(&field, topic, reader));
@@ -75,6 +80,7 @@ fn read_config(node: &Node, secrets: Secrets, reader: &mut Reader<'_>) -> Option
         routes: routes?.into_iter().map(|route| route.config).collect(),
         lanes: lanes?,
         policies: policies?,
+        reload_watch: watch?,
         keyring,
         quarantine: quarantine?.0,
         admin,
@@ -247,4 +253,24 @@ fn read_drain(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Duration> {
     let drain = table.take("drain");
     table.finish(reader);
     drain.map_or(Some(DRAIN), |drain| drain.duration(reader))
+}
+
+/// How often to look for changes; `never` is `None` inside.
+#[expect(clippy::option_option, reason = "a fault, never, a time")]
+fn read_reload(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Option<Duration>> {
+    let mut table = field.table(reader)?;
+    let watch = table.take("watch");
+    table.finish(reader);
+    let Some(watch) = watch else { return Some(Some(WATCH)) };
+    if matches!(&watch.node.kind, Kind::Text(text) if text == "never") {
+        return Some(None);
+    }
+    let every = watch.duration(reader)?;
+    if every < WATCH_LEAST {
+        reader
+            .fault("Y013", watch.span(), "`watch` must be 100ms or longer")
+            .hint("write `2s`, or `never` to reload only when asked");
+        return None;
+    }
+    Some(Some(every))
 }

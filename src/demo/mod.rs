@@ -23,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::kafka::cluster::{Cluster, Feed, KEPT_BYTES, Tap};
 use crate::keys::{Keyring, PrivateKey, Secret};
 use crate::policy::{self, Policies};
+use crate::reload::InForce;
 use crate::run::{Stop, Summary, run};
 use crate::telemetry::{Health, Metrics, Status};
 use events::{Event, Events, Kind, TENANTS};
@@ -225,7 +226,8 @@ fn config(prefix: &str, brokers: &str) -> Result<Config> {
         routes: Kind::ALL.map(route).into(),
         lanes: LANES,
         policies: PathBuf::new(), // built in
-        keyring: None,            // likewise
+        reload_watch: None,
+        keyring: None, // likewise
         quarantine: Quarantine { topic: quarantine(prefix), public_key },
         admin: None, // started by the demo, which tells its address
         limits: Limits::default(),
@@ -236,7 +238,7 @@ fn config(prefix: &str, brokers: &str) -> Result<Config> {
 
 /// The admin server at the address asked for, or at any free port beside it.
 fn admin_near(at: SocketAddr, metrics: &Arc<Metrics>, health: &Arc<Health>) -> Result<Admin> {
-    let serve = |at| admin::serve(at, metrics.clone(), health.clone());
+    let serve = |at| admin::serve(at, metrics.clone(), health.clone(), None);
     serve(at).or_else(|_| serve(SocketAddr::new(at.ip(), 0)))
 }
 
@@ -317,7 +319,7 @@ impl Show<'_> {
 
     fn serve(self, stop: &Stop) -> Result<Summary> {
         let Stage { config, policies } = self.stage;
-        run(config, policies.clone(), self.metrics, self.health, stop)
+        run(config, &InForce::new(policies.clone()), self.metrics, self.health, stop)
     }
 
     /// Produces events at the rate asked for, never too far ahead of the tap; gives their number.

@@ -175,6 +175,12 @@ impl Faults {
         &mut self.list[at]
     }
 
+    /// Adds what was found elsewhere, behind what is here.
+    pub fn append(&mut self, other: Self) {
+        self.list.extend(other.list);
+        self.hidden.extend(other.hidden);
+    }
+
     /// From now on, lines that `span` touches are never printed.
     pub fn hide(&mut self, source: &Arc<Source>, span: Span) {
         self.hidden.push((source.clone(), span));

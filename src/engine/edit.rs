@@ -5,12 +5,12 @@ use super::{At, Decided, RuleTally, Watch};
 use crate::error::Reason;
 use crate::format::json::{Edit, Editor};
 use crate::format::paths::RuleId;
-use crate::format::{Out, Scalar};
+use crate::format::{Container, Out, Scalar};
 use crate::hash::Waiting;
-use crate::keys::PseudonymKey;
+use crate::keys::EpochKeys;
 use crate::policy::{OnMismatch, Plan};
 use crate::record::Headers;
-use crate::transform::{self, Context, Outcome, Transform};
+use crate::transform::{self, Context, Outcome, Place, Transform};
 
 /// A plan at work on one record.
 pub(super) struct PlanEditor<'a, W> {
@@ -23,14 +23,15 @@ pub(super) struct PlanEditor<'a, W> {
 impl<'a, W: Watch> PlanEditor<'a, W> {
     pub(super) fn new(
         plan: &'a Plan,
-        pseudonym_key: Option<&'a PseudonymKey>,
+        keys: Option<&'a EpochKeys>,
+        place: Place<'a>,
         waiting: &'a mut Waiting,
         tally: &'a mut [RuleTally],
         watch: &'a mut W,
     ) -> Self {
         // Who watches wants to see each pseudonym when it is made.
         let waiting = (!W::WATCHES).then_some(waiting);
-        Self { plan, context: Context { pseudonym_key, waiting }, tally, watch }
+        Self { plan, context: Context { keys, place, waiting }, tally, watch }
     }
 
     #[inline]
@@ -67,12 +68,16 @@ impl<'a, W: Watch> PlanEditor<'a, W> {
         if let Ok(text) = simdutf8::basic::from_utf8(bytes) {
             return self.scalar(rule, Scalar::Text(text), out);
         }
-        if let Some(edit) = self.fixed(rule) {
-            return Ok(edit);
-        }
         self.tally[usize::from(rule)].hits += 1;
         let mark = out.mark();
-        self.on_mismatch(rule, mark, out)
+        let edit = match self.plan.rules[usize::from(rule)].transform.apply_bytes(out) {
+            Outcome::Unchanged => Edit::Keep,
+            Outcome::Replaced => Edit::Replace,
+            Outcome::Dropped => Edit::Drop,
+            Outcome::Mismatch => return self.on_mismatch(rule, mark, out),
+        };
+        self.tell(rule, edit, out.since(mark));
+        Ok(edit)
     }
 }
 
@@ -117,10 +122,16 @@ impl<W: Watch> Editor for PlanEditor<'_, W> {
         Ok(edit)
     }
 
-    fn container(&mut self, rule: RuleId, out: &mut Out<'_>) -> Result<Edit, Reason> {
+    fn container(
+        &mut self,
+        rule: RuleId,
+        container: Container,
+        out: &mut Out<'_>,
+    ) -> Result<Edit, Reason> {
         self.tally[usize::from(rule)].hits += 1;
         let mark = out.mark();
-        let edit = match self.plan.rules[usize::from(rule)].transform.apply_whole(out) {
+        let transform = &self.plan.rules[usize::from(rule)].transform;
+        let edit = match transform.apply_whole(container, out) {
             Outcome::Unchanged => Edit::Keep,
             Outcome::Dropped => Edit::Drop,
             Outcome::Replaced | Outcome::Mismatch => Edit::Replace,

@@ -18,10 +18,11 @@ pub use watch::{At, Decided, Watch};
 
 use crate::error::Reason;
 use crate::format::json::{Scratch, splice};
-use crate::keys::PseudonymKey;
+use crate::keys::EpochKeys;
 use crate::policy::{Plan, Policies};
 use crate::record::{Raw, Record};
 use crate::scan::{Scanner, prefetch};
+use crate::transform::Place;
 use edit::PlanEditor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -62,8 +63,8 @@ pub struct Route {
 pub struct Engine {
     limits: Limits,
     scratch: Scratch,
-    /// The last pseudonym key of each slot, with its epoch.
-    keys: Vec<Option<(i64, PseudonymKey)>>,
+    /// The keys of each slot's last epoch.
+    keys: Vec<Option<EpochKeys>>,
     /// Which [`Policies`] the keys are of.
     generation: u64,
     /// The slot of the record before: what its plan needs is in the cache.
@@ -113,7 +114,7 @@ impl Engine {
     ) {
         if self.generation != policies.generation() {
             self.keys.clear();
-            self.keys.resize(policies.plans().len(), None);
+            self.keys.resize_with(policies.plans().len(), || None);
             self.generation = policies.generation();
         }
         batch.begin(policies);
@@ -144,9 +145,9 @@ impl Engine {
             plan.paths.prefetch();
             prefetch(&plan.rules);
         }
-        let key = epoch_key(&mut self.keys[slot], plan, record.timestamp_ms)?;
+        let keys = epoch_keys(&mut self.keys[slot], plan, record.timestamp_ms)?;
         let batch::Open { out: mut parts, rules, waiting } = batch.parts(policies, slot);
-        let mut editor = PlanEditor::new(plan, key, waiting, rules, watch);
+        let mut editor = PlanEditor::new(plan, keys, place(record), waiting, rules, watch);
         if let Some(value) = record.value {
             let value = value.expose();
             let scratch = &mut self.scratch;
@@ -191,19 +192,24 @@ fn guarded(clean: impl FnOnce() -> Result<(), Reason>) -> Result<(), Reason> {
     catch_unwind(AssertUnwindSafe(clean)).unwrap_or(Err(Reason::Internal))
 }
 
-/// The pseudonym key of a record's epoch, from the cache of its plan's slot.
-fn epoch_key<'k>(
-    cached: &'k mut Option<(i64, PseudonymKey)>,
+fn place<'a>(record: &Record<'a>) -> Place<'a> {
+    let Record { topic, partition, offset, key, .. } = *record;
+    Place { topic, partition, offset, key: key.map(Raw::expose) }
+}
+
+/// The keys of a record's epoch, from the cache of its plan's slot.
+fn epoch_keys<'k>(
+    cached: &'k mut Option<EpochKeys>,
     plan: &Plan,
     timestamp_ms: Option<i64>,
-) -> Result<Option<&'k PseudonymKey>, Reason> {
+) -> Result<Option<&'k EpochKeys>, Reason> {
     let Some(pseudonyms) = &plan.pseudonyms else { return Ok(None) };
     // A record without a time has no epoch: any choice could link or unlink it wrongly.
     let number = pseudonyms.epoch().number(timestamp_ms).ok_or(Reason::Malformed)?;
-    if cached.as_ref().is_none_or(|(cached, _)| *cached != number) {
-        *cached = Some((number, pseudonyms.key(number)));
+    if cached.as_ref().is_none_or(|cached| cached.number() != number) {
+        *cached = Some(pseudonyms.keys(number));
     }
-    Ok(cached.as_ref().map(|(_, key)| key))
+    Ok(cached.as_ref())
 }
 
 #[cfg(test)]
@@ -212,13 +218,13 @@ mod tests {
     use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
     use crate::policy::{HeaderName, OnMismatch, Rule, Unlisted};
     use crate::record::NO_HEADERS;
-    use crate::transform::Transform;
+    use crate::transform::{Redact, Transform};
 
     fn plan(tenant: &str, rules: &[(&str, Transform)]) -> Plan {
         let mut paths = Vec::new();
         for (number, (path, transform)) in rules.iter().enumerate() {
             let on_container = match transform {
-                Transform::Drop | Transform::Redact => OnContainer::Take,
+                Transform::Drop | Transform::Redact(_) => OnContainer::Take,
                 Transform::Keep => OnContainer::Leave,
                 _ => OnContainer::EachScalar,
             };
@@ -269,7 +275,8 @@ mod tests {
 
     #[test]
     fn one_batch_keeps_its_records_apart() {
-        let acme = plan("acme", &[("a", Transform::Drop), ("b", Transform::Redact)]);
+        let acme =
+            plan("acme", &[("a", Transform::Drop), ("b", Transform::Redact(Redact::default()))]);
         let policies = Policies::new(vec![acme]).unwrap();
         let route = Route {
             index: 0,
@@ -308,7 +315,8 @@ mod tests {
 
     #[test]
     fn key_and_headers_follow_the_policy() {
-        let mut acme = plan("acme", &[("x", Transform::Redact), ("y", Transform::Drop)]);
+        let mut acme =
+            plan("acme", &[("x", Transform::Redact(Redact::default())), ("y", Transform::Drop)]);
         acme.key_rule = Some(0);
         acme.header_rules = vec![(HeaderName::Named("mail".into()), 1), (HeaderName::Any, 0)];
         let policies = Policies::new(vec![acme]).unwrap();

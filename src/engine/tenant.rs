@@ -4,7 +4,7 @@ use super::Route;
 use crate::error::Reason;
 use crate::format::json::{Edit, Editor, Scratch};
 use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
-use crate::format::{Out, Scalar};
+use crate::format::{Container, Out, Scalar};
 use crate::policy::Policies;
 use crate::record::{Headers, Raw, Record};
 use std::sync::Arc;
@@ -126,7 +126,7 @@ impl Editor for Finder<'_> {
         Ok(Edit::Keep)
     }
 
-    fn container(&mut self, _: RuleId, _: &mut Out<'_>) -> Result<Edit, Reason> {
+    fn container(&mut self, _: RuleId, _: Container, _: &mut Out<'_>) -> Result<Edit, Reason> {
         self.found = Found::Unclear;
         Ok(Edit::Keep)
     }

@@ -18,7 +18,7 @@ use crate::engine::{At, Decided, Limits, Watch};
 use crate::error::Reason;
 use crate::format::json::{Edit, Editor, Scratch};
 use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
-use crate::format::{Out, Scalar};
+use crate::format::{Container, Out, Scalar};
 use crate::policy::trial::{Bench, Tried};
 use crate::policy::{CompiledPolicy, Place, Policies, WrittenPath, parse_path};
 use crate::record::{Raw, Record};
@@ -248,7 +248,7 @@ impl Editor for Finder {
         Ok(Edit::Keep)
     }
 
-    fn container(&mut self, _: RuleId, _: &mut Out<'_>) -> Result<Edit, Reason> {
+    fn container(&mut self, _: RuleId, _: Container, _: &mut Out<'_>) -> Result<Edit, Reason> {
         Ok(Edit::Keep)
     }
 }

@@ -1,11 +1,21 @@
 //! Formats: bytes → structure → spliced bytes. Knows paths and rule numbers; never keys, never
 //! policies.
 
+mod grammar;
 pub mod json;
 mod out;
 pub mod paths;
 
 pub use out::Out;
+
+/// What a value is that holds others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Container {
+    /// `{…}`.
+    Object,
+    /// `[…]`.
+    Array,
+}
 
 /// A scalar that a rule decides, by meaning: escapes are undone.
 #[derive(Clone, Copy)]

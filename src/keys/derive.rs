@@ -1,21 +1,38 @@
-//! From secret, tenant and record time to a pseudonym key.
+//! From secret, tenant and record time to the keys of an epoch, one a purpose.
 //!
-//! `K = BLAKE3-derive-key("limpid pseudonym v1", secret ‖ len ‖ tenant ‖ epoch)` where
+//! `K = BLAKE3-derive-key(context, secret ‖ len ‖ tenant ‖ epoch)` where
+//! - `context` names the [`Purpose`]: `limpid pseudonym v1` for pseudonyms;
 //! - `secret` is the keyring entry, 32 bytes;
 //! - `len` is the byte length of the tenant's name, u32 little-endian;
 //! - `tenant` is its UTF-8 bytes;
 //! - `epoch` is 16 bytes: the epoch's length in milliseconds, u64 little-endian (0 for `never`),
 //!   then the epoch's number `floor(timestamp_ms / length)`, i64 little-endian (0 for `never`).
 //!
-//! The layout is a contract (tests/vectors): a change would unlink every pseudonym ever given.
+//! As many bytes are taken as the purpose needs (BLAKE3's extendable output). No key tells anything
+//! of another: what is made for one purpose cannot be linked to, or opened with, what is made for
+//! another. The layout is a contract (tests/vectors): a change would unlink every pseudonym ever
+//! given.
 
 use super::Secret;
 use std::fmt;
 use std::sync::Arc;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// BLAKE3's context string for pseudonym keys.
-const CONTEXT: &str = "limpid pseudonym v1";
+/// What a key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The keyed hash of pseudonyms: 32 bytes.
+    Pseudonym,
+}
+
+impl Purpose {
+    /// BLAKE3's context string.
+    const fn context(self) -> &'static str {
+        match self {
+            Self::Pseudonym => "limpid pseudonym v1",
+        }
+    }
+}
 
 /// How long one pseudonym key is used, in record time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +90,7 @@ impl fmt::Debug for PseudonymKey {
     }
 }
 
-/// A tenant's source of pseudonym keys: a secret, the tenant's name and how long an epoch is.
+/// A tenant's source of keys: a secret, the tenant's name and how long an epoch is.
 #[derive(Debug, Clone)]
 pub struct Pseudonyms {
     secret: Arc<Secret>,
@@ -94,17 +111,54 @@ impl Pseudonyms {
         self.epoch
     }
 
-    /// The key of epoch `number` (see [`Epoch::number`]). About 300 ns: cache it per epoch.
+    /// The keys of epoch `number` (see [`Epoch::number`]). About 300 ns a key: cache them per epoch.
+    #[must_use]
+    pub fn keys(&self, number: i64) -> EpochKeys {
+        EpochKeys { number, pseudonym: self.key(number) }
+    }
+
+    /// The pseudonym key of epoch `number`.
     #[must_use]
     pub fn key(&self, number: i64) -> PseudonymKey {
-        let mut material = Zeroizing::new(Vec::with_capacity(64 + self.tenant.len()));
-        material.extend_from_slice(self.secret.expose());
+        let mut key = [0; 32];
+        self.derive(Purpose::Pseudonym, number, &mut key);
+        PseudonymKey(key)
+    }
+
+    /// Fills `key` with the key of a purpose in epoch `number`.
+    fn derive(&self, purpose: Purpose, number: i64, key: &mut [u8]) {
         let length = u32::try_from(self.tenant.len()).unwrap_or(u32::MAX);
-        material.extend_from_slice(&length.to_le_bytes());
-        material.extend_from_slice(self.tenant.as_bytes());
-        material.extend_from_slice(&self.epoch.length_ms().to_le_bytes());
-        material.extend_from_slice(&number.to_le_bytes());
-        PseudonymKey(blake3::derive_key(CONTEXT, &material))
+        let mut hasher = blake3::Hasher::new_derive_key(purpose.context());
+        hasher
+            .update(self.secret.expose())
+            .update(&length.to_le_bytes())
+            .update(self.tenant.as_bytes())
+            .update(&self.epoch.length_ms().to_le_bytes())
+            .update(&number.to_le_bytes());
+        let mut output = hasher.finalize_xof();
+        output.fill(key);
+        hasher.zeroize();
+        output.zeroize();
+    }
+}
+
+/// A tenant's keys in one epoch.
+#[derive(Debug)]
+pub struct EpochKeys {
+    number: i64,
+    pseudonym: PseudonymKey,
+}
+
+impl EpochKeys {
+    /// Number of the epoch.
+    #[must_use]
+    pub const fn number(&self) -> i64 {
+        self.number
+    }
+
+    /// The key of pseudonyms.
+    pub(crate) const fn pseudonym(&self) -> &PseudonymKey {
+        &self.pseudonym
     }
 }
 

@@ -12,7 +12,7 @@ use super::{SECRET_BYTES, Secret, SecretSource};
 use crate::document::{Faults, Field, Kind, Node, Reader, Show, Source, Span, Table, parse};
 use crate::error::{Error, Result};
 use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER_PERMISSIVE};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -27,6 +27,8 @@ const DIFFERENT_MIN: usize = 16;
 #[derive(Debug, Default, Clone)]
 pub struct Keyring {
     secrets: BTreeMap<String, Arc<Secret>>,
+    /// Of the text that it was read from.
+    text_hash: [u8; 32],
 }
 
 impl Keyring {
@@ -36,15 +38,37 @@ impl Keyring {
     /// It cannot be read, or something in it is refused: all that is wrong, with places, without
     /// a word of its content.
     pub fn load(source: &SecretSource) -> Result<Self> {
-        let bytes = source.read()?;
-        let text = std::str::from_utf8(&bytes)
-            .map_err(|_| Error::usage(format!("{source}: not a text in UTF-8")))?;
-        let source = Source::with(source.to_string(), text, Show::Nothing);
         let mut faults = Faults::default();
-        match Self::read(&source, &mut faults) {
-            Some(keyring) if faults.is_empty() => Ok(keyring),
-            _ => Err(Error::usage(format!("the keyring is refused\n{faults:#}"))),
+        let keyring = Self::open(source, None, &mut faults);
+        keyring
+            .map(Arc::unwrap_or_clone)
+            .ok_or_else(|| Error::usage(format!("the keyring is refused\n{faults:#}")))
+    }
+
+    /// Reads a keyring from where the configuration says it is; the one that was `known` comes back
+    /// if the text is still the same. Faults are added; `None` if there was one.
+    pub fn open(
+        source: &SecretSource,
+        known: Option<&Arc<Self>>,
+        faults: &mut Faults,
+    ) -> Option<Arc<Self>> {
+        let before = faults.len();
+        let name = source.to_string();
+        let mut unreadable = |message: String| {
+            let here = Source::with(name.clone(), "", Show::Nothing);
+            faults.add(&here, "K006", Span::default(), message);
+        };
+        let bytes = source.read().map_err(|error| unreadable(error.to_string())).ok()?;
+        let text_hash = *blake3::hash(&bytes).as_bytes();
+        if let Some(same) = known.filter(|known| known.text_hash == text_hash) {
+            return Some(same.clone());
         }
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|_| unreadable(format!("{source}: not a text in UTF-8")))
+            .ok()?;
+        let source = Source::with(name, text, Show::Nothing);
+        let keyring = Self::read(&source, faults).filter(|_| faults.len() == before);
+        keyring.map(|keyring| Arc::new(Self { text_hash, ..keyring }))
     }
 
     /// Reads a keyring's text; what is wrong is added to `faults`.
@@ -64,6 +88,16 @@ impl Keyring {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<Secret>> {
         self.secrets.get(name)
+    }
+
+    /// Does it hold the same secret under this name as another does?
+    #[must_use]
+    pub fn agrees(&self, other: &Self, name: &str) -> bool {
+        match (self.get(name), other.get(name)) {
+            (Some(mine), Some(theirs)) => mine.same(theirs),
+            (None, None) => true,
+            _ => false,
+        }
     }
 
     /// The names, sorted.
@@ -91,19 +125,21 @@ pub fn keyring_entry(name: &str, secret: &Secret, created: &str) -> Result<Zeroi
 fn read_entries(node: &Node, reader: &mut Reader<'_>) -> Option<Keyring> {
     let mut table = Table::new(node, "a keyring", reader)?;
     let mut keyring = Keyring::default();
-    let mut seen: Vec<(Arc<Secret>, Span)> = Vec::new();
+    let mut first: HashMap<[u8; 32], Span> = HashMap::new();
     for entry in table.rest() {
         if !is_name(entry.name) {
             reader.fault("K001", entry.name_span, "this cannot name a secret").hint(NAME_FORM);
         }
         let Some((secret, span)) = read_entry(&entry, reader) else { continue };
-        if let Some((_, first)) = seen.iter().find(|(other, _)| other.same(&secret)) {
+        // By a hash, for a table of the secrets themselves would leave copies of them behind.
+        let hash = *blake3::hash(secret.expose()).as_bytes();
+        if let Some(first) = first.get(&hash) {
             let (line, _) = reader.source.place(first.start);
             let message = format!("the secret of line {line} again");
             reader.fault("K004", span, message).hint("make one of its own: `limpid keys new NAME`");
         }
+        first.entry(hash).or_insert(span);
         keyring.insert(entry.name, secret);
-        seen.extend(keyring.get(entry.name).map(|secret| (secret.clone(), span)));
     }
     Some(keyring)
 }

@@ -9,7 +9,7 @@ mod keyring;
 mod pair;
 mod source;
 
-pub use derive::{Epoch, PseudonymKey, Pseudonyms};
+pub use derive::{Epoch, EpochKeys, PseudonymKey, Pseudonyms, Purpose};
 pub use keyring::{Keyring, keyring_entry};
 pub(crate) use pair::Kem;
 pub use pair::{KEY_ID_BYTES, KeyFault, PrivateKey, PublicKey};

@@ -11,7 +11,7 @@ use crate::document::{Reader, Source, Span, listed, nearest};
 use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
 use crate::keys::{Epoch, Keyring, Pseudonyms, SECRET_BYTES, Secret};
 use crate::limits::{PATH_STATES_MAX, RULES_MAX};
-use crate::transform::Transform;
+use crate::transform::{Redact, Transform};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -35,6 +35,9 @@ pub fn check(
     let tenant = written.tenant.as_ref().and_then(|tenant| tenant_name(tenant, reader));
     let pseudonyms = pseudonyms(written, tenant.as_ref(), lookup, reader);
     let rules = rules(written, reader);
+    if written.key.is_none() {
+        without_key(written, &rules, reader);
+    }
     let places = places(written, reader);
     repeated(&places, reader);
     let paths = paths(written, &places, reader);
@@ -42,7 +45,7 @@ pub fn check(
     if reader.faults.len() > faults_before {
         return None;
     }
-    let mut rules = rules?;
+    let mut rules: Vec<Rule> = rules.into_iter().collect::<Option<_>>()?;
     let rest = unlisted(written).map(|(rule, id)| {
         rules.push(rule);
         id
@@ -83,10 +86,7 @@ fn pseudonyms(
     reader: &mut Reader<'_>,
 ) -> Option<Pseudonyms> {
     let epoch = written.epoch.as_ref().map_or(Some(Epoch::Never), |epoch| epoch_of(epoch, reader));
-    let Some(key) = &written.key else {
-        without_key(written, reader);
-        return None;
-    };
+    let key = written.key.as_ref()?;
     let secret = secret(key, lookup, reader);
     Some(Pseudonyms::new(secret?, tenant?.clone(), epoch?))
 }
@@ -107,14 +107,16 @@ fn epoch_of(epoch: &At<Option<std::time::Duration>>, reader: &mut Reader<'_>) ->
 /// A hundred years: longer is `never`.
 const EPOCH_MS_MAX: u64 = 36_525 * 86_400_000;
 
-fn without_key(written: &syntax::Policy, reader: &mut Reader<'_>) {
+fn without_key(written: &syntax::Policy, rules: &[Option<Rule>], reader: &mut Reader<'_>) {
     if let Some(epoch) = &written.epoch {
         reader
             .fault("P003", epoch.span, "`epoch` without `key`")
             .hint("add `key: NAME`, the name of an entry in the keyring, or take `epoch` out");
     }
-    for transform in written.rules.iter().filter_map(|rule| rule.transform.as_ref()) {
-        if transform.value.needs_key {
+    for (rule, built) in written.rules.iter().zip(rules) {
+        let Some(transform) = &rule.transform else { continue };
+        let purpose = built.as_ref().map(|rule| rule.transform.purpose().is_some());
+        if purpose.unwrap_or(transform.value.needs_key) {
             let message = format!("`{}` needs the policy's `key`", transform.value.name);
             reader.fault("P022", transform.span, message).hint(
                 "add `key: NAME` to the policy; `limpid keys new NAME` makes the keyring's entry",
@@ -161,17 +163,16 @@ fn throw_away(key: &At<String>, reader: &mut Reader<'_>) -> Option<Arc<Secret>> 
     }
 }
 
-fn rules(written: &syntax::Policy, reader: &mut Reader<'_>) -> Option<Vec<Rule>> {
+/// The rules, built; `None` for one with a fault.
+fn rules(written: &syntax::Policy, reader: &mut Reader<'_>) -> Vec<Option<Rule>> {
     if written.rules.len() > RULES_MAX {
         let message = format!("{} rules; a policy has at most {RULES_MAX}", written.rules.len());
         reader.fault("P008", written.rules_span, message).hint(
             "rules with the same `do` can share one list of fields; `*` and `**` name many at once",
         );
-        return None;
+        return Vec::new();
     }
-    let rules: Vec<_> =
-        written.rules.iter().zip(1..).map(|(rule, n)| built(rule, n, reader)).collect();
-    rules.into_iter().collect()
+    written.rules.iter().zip(1..).map(|(rule, n)| built(rule, n, reader)).collect()
 }
 
 fn built(rule: &syntax::Rule, number: usize, reader: &mut Reader<'_>) -> Option<Rule> {
@@ -194,7 +195,7 @@ fn unlisted(written: &syntax::Policy) -> Option<(Rule, RuleId)> {
     let (transform, label) = match written.unlisted {
         Unlisted::Keep => return None,
         Unlisted::Drop => (Transform::Drop, "unlisted drop"),
-        Unlisted::Redact => (Transform::Redact, "unlisted redact"),
+        Unlisted::Redact => (Transform::Redact(Redact::default()), "unlisted redact"),
     };
     let rule = Rule { transform, mismatch: OnMismatch::Redact, label: label.into() };
     Some((rule, RuleId::try_from(written.rules.len()).ok()?))

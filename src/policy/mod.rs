@@ -15,10 +15,10 @@ mod syntax;
 pub mod trial;
 
 pub use check::Lookup;
-pub use folder::{compile_all, load_folder, sources};
+pub use folder::{compile_all, files, sources};
 pub use json::{fits, text_fits};
 pub use path::{Flaw, Place, parse as parse_path, shown as shown_name};
-pub use plan::{HeaderName, OnMismatch, Plan, Policies, Rule, Unlisted};
+pub use plan::{Alike, HeaderName, OnMismatch, Plan, Policies, Rule, Unlisted};
 pub use schema::schema;
 
 use crate::document::{self, Faults, Reader, Source, Span};
@@ -31,6 +31,8 @@ use std::sync::Arc;
 pub struct CompiledPolicy {
     /// What the engine walks.
     pub plan: Plan,
+    /// The keyring's entry that it was compiled with.
+    pub key: Option<String>,
     /// The tests that the policy carries.
     pub tests: trial::Tests,
     /// Its paths as they were written, in order: for those who explain what a rule did.
@@ -78,6 +80,7 @@ fn compile_with(
     let plan = plan.filter(|_| faults.len() == before);
     let policy = plan.map(|plan| CompiledPolicy {
         tests: trial::Tests::new(source.clone(), plan.tenant.clone(), written.tests),
+        key: written.key.map(|key| key.value),
         paths: written_paths(written.rules),
         plan,
     });

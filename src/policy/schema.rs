@@ -92,7 +92,7 @@ fn of_transform(spec: &Spec) -> Value {
     let mut needed = Vec::new();
     for param in spec.params {
         properties.insert(param.name.into(), parameter(param));
-        if let Kind::Int { default: None, .. } = param.kind {
+        if let Kind::Int { default: None, .. } | Kind::Constant = param.kind {
             needed.push(param.name);
         }
     }
@@ -113,9 +113,21 @@ fn parameter(param: &Param) -> Value {
             }
             value
         }
-        Kind::Text { bytes_max } => {
-            json!({"description": param.doc, "type": "string", "maxLength": bytes_max})
+        Kind::Text { bytes_max, default } => json!({
+            "description": param.doc, "type": "string", "maxLength": bytes_max, "default": default,
+        }),
+        Kind::Word { of, default } => {
+            json!({"description": param.doc, "enum": of, "default": default})
         }
+        Kind::Flag => json!({"description": param.doc, "type": "boolean", "default": false}),
+        Kind::Ints { min, max } => json!({
+            "description": param.doc,
+            "type": "array",
+            "items": {"type": "integer", "minimum": min, "maximum": max},
+        }),
+        Kind::Constant => json!({
+            "description": param.doc, "type": ["string", "number", "boolean", "null"],
+        }),
         Kind::Names => texts(param.doc),
     }
 }

@@ -3,10 +3,11 @@
 //! Unknown keys are refused here, each where it stands. Rules read their transform's parameters
 //! straight from [`transform::TABLE`], so that a new transform needs no line in this file.
 
+use super::json;
 use super::trial::{self, Test};
 use super::{OnMismatch, Unlisted};
 use crate::document::{Field, Kind as NodeKind, Node, Reader, Span, Table, listed, nearest};
-use crate::transform::{self, Arg, Kind, Param, Spec};
+use crate::transform::{self, Arg, Constant, Kind, Param, Spec};
 use std::time::Duration;
 
 /// Something with its place.
@@ -130,10 +131,9 @@ fn spec(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<At<&'static Spec>>
         return Some(At { value, span: field.span() });
     }
     let names = || transform::TABLE.iter().map(|spec| spec.name);
-    let all = format!("there are {}", listed(names()));
     let hint = match nearest(name, names()) {
-        Some(meant) => format!("did you mean `{meant}`? {all}"),
-        None => all,
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("there are {}", listed(names())),
     };
     reader.fault("P005", field.span(), format!("unknown transform `{name}`")).hint(hint);
     None
@@ -153,10 +153,27 @@ fn arg(table: &mut Table<'_>, param: &Param, reader: &mut Reader<'_>) -> Option<
         Kind::Int { min, max, default: None } => {
             table.need(param.name, reader)?.int(min..=max, reader).map(Arg::Int)
         }
-        Kind::Text { bytes_max } => match table.take(param.name) {
+        Kind::Text { bytes_max, default } => match table.take(param.name) {
             Some(field) => short_text(&field, bytes_max, reader).map(Arg::Text),
-            None => Some(Arg::Text(String::new())),
+            None => Some(Arg::Text(default.to_owned())),
         },
+        Kind::Word { of, default } => match table.take(param.name) {
+            Some(field) => field.one_of(of, reader).map(|index| Arg::Word(of[index])),
+            None => Some(Arg::Word(default)),
+        },
+        Kind::Flag => match table.take(param.name) {
+            Some(field) => field.bool(reader).map(Arg::Flag),
+            None => Some(Arg::Flag(false)),
+        },
+        Kind::Ints { min, max } => match table.take(param.name) {
+            Some(field) => {
+                let items = field.list(reader)?.into_iter();
+                let ints: Vec<_> = items.map(|item| item.int(min..=max, reader)).collect();
+                ints.into_iter().collect::<Option<_>>().map(Arg::Ints)
+            }
+            None => Some(Arg::Ints(Vec::new())),
+        },
+        Kind::Constant => constant(&table.need(param.name, reader)?, reader).map(Arg::Constant),
         Kind::Names => match table.take(param.name) {
             Some(field) => {
                 let names = field.texts(reader)?;
@@ -164,6 +181,19 @@ fn arg(table: &mut Table<'_>, param: &Param, reader: &mut Reader<'_>) -> Option<
             }
             None => Some(Arg::Names(Vec::new())),
         },
+    }
+}
+
+/// A scalar, as JSON writes it.
+fn constant(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Constant> {
+    match &field.node.kind {
+        NodeKind::Text(text) => Some(Constant::Text(text.as_str().into())),
+        NodeKind::Null | NodeKind::Bool(_) | NodeKind::Number(_) => {
+            let mut spelling = String::new();
+            json::write(field.node, &mut spelling, reader)?;
+            Some(Constant::Bare(spelling.into()))
+        }
+        _ => field.text(reader).map(|text| Constant::Text(text.into())),
     }
 }
 

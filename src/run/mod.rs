@@ -17,11 +17,10 @@ use crate::engine::Tally;
 use crate::error::{Error, Reason, Result};
 use crate::kafka::{Member, Membership};
 use crate::lane::Bounds;
-use crate::policy::Policies;
+use crate::reload::InForce;
 use crate::telemetry::{Health, Metrics};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::Instant;
 
@@ -60,24 +59,6 @@ impl Stop {
 
     fn hurried(&self) -> bool {
         self.0.load(Ordering::Relaxed) >= AT_ONCE
-    }
-}
-
-/// The policies in force. A reload will swap them here, whole, between batches.
-#[derive(Debug)]
-pub struct InForce(RwLock<Arc<Policies>>);
-
-impl InForce {
-    /// These, until others come.
-    #[must_use]
-    pub fn new(policies: Arc<Policies>) -> Self {
-        Self(RwLock::new(policies))
-    }
-
-    /// Those of this moment; a batch keeps the ones it began with.
-    #[must_use]
-    pub fn current(&self) -> Arc<Policies> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -122,7 +103,7 @@ impl Summary {
 /// What the configuration or the cluster lacks, or what ended a lane.
 pub fn run(
     config: &Config,
-    policies: Arc<Policies>,
+    policies: &InForce,
     metrics: &Metrics,
     health: &Health,
     stop: &Stop,
@@ -136,18 +117,17 @@ pub fn run(
 
 fn run_lanes(
     config: &Config,
-    policies: Arc<Policies>,
+    policies: &InForce,
     metrics: &Metrics,
     health: &Health,
     stop: &Stop,
 ) -> Result<Summary> {
-    metrics.policies(&policies);
+    metrics.policies(&policies.current());
     let Some(membership) = start::look(config, stop)? else { return Ok(Summary::default()) };
     let routes = Routes::new(config);
-    let policies = InForce::new(policies);
     let tools = |lane| Tools {
         routes: &routes,
-        policies: &policies,
+        policies,
         metrics,
         health,
         lane,

@@ -5,9 +5,9 @@
 //! over record by record, seal what was withheld. When the producer has no room it keeps its place
 //! in the batch and goes on next turn, so that the group is attended to meanwhile.
 
+use super::Summary;
 use super::routes::Routes;
 use super::start::circle;
-use super::{InForce, Summary};
 use crate::clock;
 use crate::engine::{Batch, Engine, Limits, Outcome, Route, RouteTally, Tally, Withheld};
 use crate::error::{Error, Fate, Reason, Result};
@@ -16,6 +16,7 @@ use crate::lane::{
     Published, TopicId,
 };
 use crate::quarantine::{PublicKey, Sealer};
+use crate::reload::InForce;
 use crate::telemetry::{Health, Metrics};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

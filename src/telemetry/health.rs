@@ -28,6 +28,27 @@ pub struct Health {
     ending: Mutex<Option<Status>>,
     lanes: Vec<Lane>,
     start: Instant,
+    policies: Mutex<PolicyState>,
+}
+
+/// A set of policies, as it is told of.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct PolicySet {
+    /// How many policies it has.
+    pub count: usize,
+    /// Hex digits that are equal where the policies' texts are.
+    pub fingerprint: String,
+    /// When it came into force, or was last found to be what the files say; Unix milliseconds.
+    pub loaded_ms: i64,
+}
+
+/// The policies in force, and what became of a later try.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct PolicyState {
+    /// What is in force, once it was told.
+    pub in_force: Option<PolicySet>,
+    /// The last reload was refused: how many faults, and when (Unix milliseconds).
+    pub refused: Option<(usize, i64)>,
 }
 
 /// Milliseconds from the start to the last progress, plus one; 0 before the lane has joined.
@@ -39,7 +60,7 @@ impl Health {
     #[must_use]
     pub fn new(lanes: usize) -> Self {
         let lanes = (0..lanes).map(|_| Lane::default()).collect();
-        Self { ending: Mutex::default(), lanes, start: Instant::now() }
+        Self { ending: Mutex::default(), lanes, start: Instant::now(), policies: Mutex::default() }
     }
 
     /// A lane has joined its group, or has delivered a batch, or has found nothing to do.
@@ -48,6 +69,24 @@ impl Health {
         if let Some(lane) = self.lanes.get(lane) {
             lane.0.store(since + 1, Ordering::Relaxed);
         }
+    }
+
+    /// These policies are in force, and are what the files say.
+    pub fn policies(&self, in_force: PolicySet) {
+        let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        *policies = PolicyState { in_force: Some(in_force), refused: None };
+    }
+
+    /// A reload was refused; what was in force stays.
+    pub fn policies_refused(&self, faults: usize, at_ms: i64) {
+        let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        policies.refused = Some((faults, at_ms));
+    }
+
+    /// Which policies are in force.
+    #[must_use]
+    pub fn policy_state(&self) -> PolicyState {
+        self.policies.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The drain has begun. What is broken stays broken.

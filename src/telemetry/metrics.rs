@@ -21,6 +21,7 @@ use prometheus::{
     Counter, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
+use std::collections::HashSet;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -33,6 +34,9 @@ pub struct Metrics {
     rule_hits: IntCounterVec,
     rule_mismatches: IntCounterVec,
     policy_info: IntGaugeVec,
+    policy_reloads: IntCounterVec,
+    policy_good: IntGauge,
+    policy_loaded: IntGauge,
     kernel_seconds: Histogram,
     batch_records: Histogram,
     lag: IntGaugeVec,
@@ -60,8 +64,11 @@ struct PlanRows {
     rules: Vec<OnceLock<RuleSeries>>,
 }
 
+/// A policy, as the policy info metric tells of it: tenant, version, number of rules.
+type Info = (Arc<str>, u64, usize);
+
 struct TenantRow {
-    tenant: Arc<str>,
+    info: Info,
     records: OnceLock<IntCounter>,
 }
 
@@ -115,6 +122,9 @@ impl Metrics {
             rule_hits: counters(&registry, &table::RULE_HITS),
             rule_mismatches: counters(&registry, &table::RULE_MISMATCHES),
             policy_info: gauges(&registry, &table::POLICY_INFO),
+            policy_reloads: counters(&registry, &table::POLICY_RELOADS),
+            policy_good: registered(&registry, IntGauge::with_opts(opts(&table::POLICY_GOOD))),
+            policy_loaded: registered(&registry, IntGauge::with_opts(opts(&table::POLICY_LOADED))),
             kernel_seconds: histogram(&registry, &table::KERNEL_SECONDS),
             batch_records: histogram(&registry, &table::BATCH_RECORDS),
             lag: gauges(&registry, &table::LAG),
@@ -123,15 +133,38 @@ impl Metrics {
         }
     }
 
-    /// Announces the policies in force (the policy info metric, the rule labels).
+    /// Announces the policies in force (the policy info metric, the rule labels). Only what differs
+    /// from those before costs more than a look.
     pub fn policies(&self, policies: &Policies) {
-        let rows = PlanRows::new(policies);
-        *self.plans.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rows);
-        self.policy_info.reset();
-        for plan in policies.plans() {
-            let (version, rules) = (plan.version.to_string(), plan.rules_written().to_string());
-            self.policy_info.with_label_values(&[&*plan.tenant, &version, &rules]).set(1);
+        let rows = Arc::new(PlanRows::new(policies));
+        let old = {
+            let mut plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *plans, rows.clone())
+        };
+        let (before, now) = differing(&old.tenants, &rows.tenants);
+        for gone in before.difference(&now) {
+            // An error says that there is no such series, which is what is wanted.
+            drop(self.policy_info.remove_label_values(&labels(gone)));
         }
+        for new in now.difference(&before) {
+            self.policy_info.with_label_values(&labels(new)).set(1);
+        }
+    }
+
+    /// Counts a reload by what came of it.
+    pub fn reloaded(&self, outcome: &str) {
+        self.policy_reloads.with_label_values(&[outcome]).inc();
+    }
+
+    /// The policies in force were found to be what the files say, then (Unix milliseconds).
+    pub fn policies_good(&self, at_ms: i64) {
+        self.policy_good.set(1);
+        self.policy_loaded.set(at_ms.div_euclid(1_000));
+    }
+
+    /// The files say something else than the policies in force, and were refused.
+    pub fn policies_refused(&self) {
+        self.policy_good.set(0);
     }
 
     /// Publishes one batch: its tally and the seconds the kernel took for it.
@@ -191,7 +224,7 @@ impl Metrics {
         let records = |row: &TenantRow| row.records.get().map_or(0, IntCounter::get);
         Totals {
             routes: self.routes.iter().map(RouteSeries::totals).collect(),
-            tenants: rows.tenants.iter().map(|row| (row.tenant.clone(), records(row))).collect(),
+            tenants: rows.tenants.iter().map(|row| (row.info.0.clone(), records(row))).collect(),
             kernel: seconds(&self.kernel_seconds),
         }
     }
@@ -234,13 +267,33 @@ impl Metrics {
 
 impl PlanRows {
     fn new(policies: &Policies) -> Self {
-        let row = |plan: &Plan| TenantRow { tenant: plan.tenant.clone(), records: OnceLock::new() };
+        let row = |plan: &Plan| TenantRow {
+            info: (plan.tenant.clone(), plan.version, plan.rules_written()),
+            records: OnceLock::new(),
+        };
         Self {
             generation: policies.generation(),
             tenants: policies.plans().iter().map(row).collect(),
             rules: (0..policies.rules_total()).map(|_| OnceLock::new()).collect(),
         }
     }
+}
+
+/// What tells two rows of tenants apart: all between the first and the last that differ.
+fn differing<'a>(
+    before: &'a [TenantRow],
+    now: &'a [TenantRow],
+) -> (HashSet<&'a Info>, HashSet<&'a Info>) {
+    let same = |(before, now): &(&TenantRow, &TenantRow)| before.info == now.info;
+    let head = before.iter().zip(now).take_while(same).count();
+    let (before, now) = (&before[head..], &now[head..]);
+    let tail = before.iter().rev().zip(now.iter().rev()).take_while(same).count();
+    let infos = |rows: &'a [TenantRow]| rows[..rows.len() - tail].iter().map(|row| &row.info);
+    (infos(before).collect(), infos(now).collect())
+}
+
+fn labels((tenant, version, rules): &Info) -> [String; 3] {
+    [tenant.to_string(), version.to_string(), rules.to_string()]
 }
 
 impl RouteSeries {

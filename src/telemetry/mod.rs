@@ -9,6 +9,6 @@ mod metrics;
 mod process;
 pub mod table;
 
-pub use health::{Health, Status};
+pub use health::{Health, PolicySet, PolicyState, Status};
 pub use log::{LogFormat, log_init};
 pub use metrics::{Metrics, RouteTotals, Totals};

@@ -141,6 +141,24 @@ pub(super) static POLICY_INFO: Spec = gauge(
     "1",
     "The policies in force; always 1.",
 );
+pub(super) static POLICY_RELOADS: Spec = counter(
+    "limpid_policy_reloads_total",
+    &["outcome"],
+    "reloads",
+    "Reloads of policies and keys: loaded, unchanged or refused.",
+);
+pub(super) static POLICY_GOOD: Spec = gauge(
+    "limpid_policy_reload_successful",
+    &[],
+    "0 or 1",
+    "1 while the policies in force are what the files said at the last reload, 0 after a refused one.",
+);
+pub(super) static POLICY_LOADED: Spec = gauge(
+    "limpid_policy_loaded_timestamp_seconds",
+    &[],
+    "seconds",
+    "When the files were last found good, in seconds since the Unix epoch.",
+);
 pub(super) static BUILD_INFO: Spec =
     gauge("limpid_build_info", &["version", "target"], "1", "The program that runs; always 1.");
 pub(super) static READY: Spec =
@@ -183,6 +201,9 @@ pub static TABLE: &[&Spec] = &[
     &READY,
     &LANES,
     &POLICY_INFO,
+    &POLICY_RELOADS,
+    &POLICY_GOOD,
+    &POLICY_LOADED,
     &BUILD_INFO,
     &CPU_SECONDS,
     &RESIDENT_BYTES,

@@ -96,6 +96,24 @@ pub(super) fn is_number(text: &str) -> bool {
         && exponent.is_none_or(|text| digits(text.strip_prefix(['+', '-']).unwrap_or(text)))
 }
 
+/// Most digits before the point of what [`floor`] takes.
+const FLOOR_DIGITS_MAX: i64 = 30;
+
+/// The largest integer that is not above the number; `None` if it has more than 30 digits.
+pub(super) fn floor(number: &str) -> Option<i128> {
+    let value = Decimal::read(number);
+    if value.count > 0 && value.point > FLOOR_DIGITS_MAX {
+        return None;
+    }
+    let whole = usize::try_from(value.point).unwrap_or(0).min(30);
+    let digit = |index| i128::from(value.digit(index) - b'0');
+    let size = (0..whole).fold(0, |size, index| size * 10 + digit(index));
+    Some(match value.negative {
+        true => -size - i128::from(value.count > whole),
+        false => size,
+    })
+}
+
 /// Writes the canonical spelling of a number, byte by byte: the same for the same value. Plain
 /// digits while at most 40 stand on either side of the point, else `d.ddde±x`.
 pub(super) fn canonical(number: &str, mut write: impl FnMut(u8)) {
@@ -134,16 +152,16 @@ fn scientific(value: &Decimal<'_>, mut write: impl FnMut(u8)) {
         write(value.digit(index));
     }
     write(b'e');
-    integer(value.point - 1, write);
+    integer(i128::from(value.point) - 1, write);
 }
 
 /// An integer's digits, one by one: a `String` would be the only allocation of the kernel.
-fn integer(value: i64, mut write: impl FnMut(u8)) {
+pub(super) fn integer(value: i128, mut write: impl FnMut(u8)) {
     if value < 0 {
         write(b'-');
     }
     let magnitude = value.unsigned_abs();
-    let mut place = magnitude.checked_ilog10().map_or(1, |log| 10_u64.pow(log));
+    let mut place = magnitude.checked_ilog10().map_or(1, |log| 10_u128.pow(log));
     while place > 0 {
         write(b'0' + u8::try_from(magnitude / place % 10).unwrap_or(0));
         place /= 10;
@@ -334,6 +352,27 @@ mod tests {
             canonical(number, |byte| text.push(byte.into()));
             assert_eq!(text, want, "{number}");
         }
+    }
+
+    #[test]
+    fn floors_are_integers() {
+        for (number, want) in [
+            ("0", 0),
+            ("-0.0", 0),
+            ("37.99", 37),
+            ("-37.01", -38),
+            ("-37.00", -37),
+            ("0.001", 0),
+            ("-1e-400", -1),
+            ("1e-400", 0),
+            ("1.5e3", 1500),
+            ("-12345e-2", -124),
+            ("999999999999999999999999999999.9", 10_i128.pow(30) - 1),
+        ] {
+            assert_eq!(floor(number), Some(want), "{number}");
+        }
+        assert_eq!(floor("1e30"), None);
+        assert_eq!(floor("0e99999999999"), Some(0));
     }
 
     #[test]

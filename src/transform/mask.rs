@@ -6,8 +6,9 @@ use crate::format::{Out, Scalar};
 /// How many characters stay at either end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Mask {
-    first: usize,
-    last: usize,
+    first: u32,
+    last: u32,
+    keep_separators: bool,
 }
 
 const KEPT: Kind = Kind::Int { min: 0, max: 64, default: Some(0) };
@@ -17,15 +18,23 @@ pub(super) static SPEC: Spec = Spec {
     about: "Puts a `*` for each character, but for some at the ends.",
     doc: "Strings keep their first `keep_first` and last `keep_last` characters (Unicode scalar \
           values); each other character becomes `*`, so the length shows. A value too short to \
-          hide anything is masked whole. Numbers are masked by their spelling and become strings. \
-          `null` stays; `true` and `false` are a mismatch.",
+          hide anything is masked whole. With `keep_separators`, spaces and ASCII punctuation stay \
+          where they are, and only the other characters count; a value too short is still masked \
+          whole. Numbers are masked by their spelling and become strings. `null` stays; `true` and \
+          `false` are a mismatch.",
     params: &[
         Param { name: "keep_first", kind: KEPT, doc: "characters that stay at the start" },
         Param { name: "keep_last", kind: KEPT, doc: "characters that stay at the end" },
+        Param { name: "keep_separators", kind: Kind::Flag, doc: "spaces and punctuation stay" },
     ],
     examples: &[
         Example { params: "keep_first: 1", before: r#""Jürgen""#, after: r#""J*****""# },
         Example { params: "keep_last: 2", before: "491701234567", after: r#""**********67""# },
+        Example {
+            params: "keep_separators: true\nkeep_last: 4",
+            before: r#""4111-1111 1111-1234""#,
+            after: r#""****-**** ****-1234""#,
+        },
         Example { params: "keep_first: 3", before: r#""Ann""#, after: r#""***""# },
     ],
     needs_key: false,
@@ -33,7 +42,9 @@ pub(super) static SPEC: Spec = Spec {
     shows: Shows::Part,
     build: |args| {
         let mut args = Args::new(args);
-        Ok(Transform::Mask(Mask { first: args.size(), last: args.size() }))
+        let mut end = || u32::try_from(args.int()).unwrap_or(0);
+        let (first, last) = (end(), end());
+        Ok(Transform::Mask(Mask { first, last, keep_separators: args.flag() }))
     },
 };
 
@@ -44,9 +55,13 @@ impl Mask {
             Scalar::Text(text) | Scalar::Number(text) => text,
             Scalar::Bool(_) => return Outcome::Mismatch,
         };
+        let (first, last) = (self.first as usize, self.last as usize);
+        if self.keep_separators && between_separators(text, first, last, out) {
+            return Outcome::Replaced;
+        }
         let length = length(text);
-        let hides = self.first + self.last < length;
-        let (first, last) = if hides { (self.first, self.last) } else { (0, 0) };
+        let hides = first + last < length && !self.keep_separators;
+        let (first, last) = if hides { (first, last) } else { (0, 0) };
         out.open();
         out.push_piece(&text[..offset(text, first)]);
         push_stars(length - first - last, out);
@@ -54,6 +69,27 @@ impl Mask {
         out.close();
         Outcome::Replaced
     }
+}
+
+/// Masks what stands between separators; `false` if there is too little to hide anything.
+fn between_separators(text: &str, first: usize, last: usize, out: &mut Out<'_>) -> bool {
+    let count = text.chars().filter(|c| !is_separator(*c)).count();
+    if count <= first + last {
+        return false;
+    }
+    out.open();
+    let (mut counted, mut utf8) = (0, [0; 4]);
+    for c in text.chars() {
+        let stays = is_separator(c) || counted < first || counted >= count - last;
+        counted += usize::from(!is_separator(c));
+        out.push_piece(if stays { c.encode_utf8(&mut utf8) } else { "*" });
+    }
+    out.close();
+    true
+}
+
+fn is_separator(c: char) -> bool {
+    c == ' ' || c.is_ascii_punctuation()
 }
 
 /// Most values are short enough for one copy of known length.

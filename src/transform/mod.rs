@@ -2,6 +2,9 @@
 //! executed examples, the hot function and its tests. [`TABLE`] is the source of the reference
 //! docs, the hints and the example tests. Knows keys; never policies, never the walk.
 
+mod address;
+mod bucket;
+mod canonical;
 mod decimal;
 mod drop;
 mod keep;
@@ -9,16 +12,17 @@ mod mask;
 mod pseudonymize;
 mod redact;
 mod round;
+mod set;
 mod strip_query;
 mod truncate_ip;
 
 pub use pseudonymize::{HASH_CHARS, spell_hash};
-pub use redact::REDACTED;
+pub use redact::{REDACTED, Redact};
 
 use crate::format::paths::OnContainer;
-use crate::format::{Out, Scalar};
+use crate::format::{Container, Out, Scalar};
 use crate::hash::Waiting;
-use crate::keys::PseudonymKey;
+use crate::keys::{EpochKeys, Purpose};
 
 /// What a transform did to a value. On anything but `Replaced`, what it wrote is taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +42,23 @@ pub enum Outcome {
 pub struct Context<'a> {
     /// Where values may wait to be hashed together; `None`: each is hashed at once.
     pub waiting: Option<&'a mut Waiting>,
-    /// The key of the record's epoch, where the policy has one.
-    pub pseudonym_key: Option<&'a PseudonymKey>,
+    /// The keys of the record's epoch, where the policy has a `key`.
+    pub keys: Option<&'a EpochKeys>,
+    /// Whose values they are.
+    pub place: Place<'a>,
+}
+
+/// Which record it is. What is made of it is the same when the record is read again.
+#[derive(Clone, Copy, Default)]
+pub struct Place<'a> {
+    /// Source topic.
+    pub topic: &'a str,
+    /// Source partition.
+    pub partition: i32,
+    /// Offset in the source partition.
+    pub offset: i64,
+    /// The record's key.
+    pub key: Option<&'a [u8]>,
 }
 
 /// What kind of value a parameter takes in a policy.
@@ -54,13 +73,33 @@ pub enum Kind {
         /// What it is where the rule does not say; `None`: the rule must.
         default: Option<i64>,
     },
-    /// Text of at most so many bytes; empty by default.
+    /// Text of at most so many bytes.
     Text {
         /// Longest, in bytes of UTF-8.
         bytes_max: usize,
+        /// What it is where the rule does not say.
+        default: &'static str,
     },
     /// A list of names; empty by default.
     Names,
+    /// One of some words.
+    Word {
+        /// The words.
+        of: &'static [&'static str],
+        /// What it is where the rule does not say.
+        default: &'static str,
+    },
+    /// `true` or `false`; `false` by default.
+    Flag,
+    /// A list of whole numbers between the bounds; empty by default.
+    Ints {
+        /// Smallest.
+        min: i64,
+        /// Largest.
+        max: i64,
+    },
+    /// Text, a number, `true`, `false` or `null`; required.
+    Constant,
 }
 
 /// One parameter of a transform.
@@ -83,6 +122,23 @@ pub enum Arg {
     Text(String),
     /// For [`Kind::Names`].
     Names(Vec<String>),
+    /// For [`Kind::Word`].
+    Word(&'static str),
+    /// For [`Kind::Flag`].
+    Flag(bool),
+    /// For [`Kind::Ints`].
+    Ints(Vec<i64>),
+    /// For [`Kind::Constant`].
+    Constant(Constant),
+}
+
+/// A JSON scalar that a policy writes out.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Constant {
+    /// A string's characters.
+    Text(Box<str>),
+    /// A number's spelling, `true`, `false` or `null`.
+    Bare(Box<str>),
 }
 
 /// An executed example: a rule's parameters (YAML flow style, may be empty), the value before and
@@ -171,7 +227,9 @@ pub enum Transform {
     /// See `drop.rs`.
     Drop,
     /// See `redact.rs`.
-    Redact,
+    Redact(Redact),
+    /// See `set.rs`.
+    Set(set::Set),
     /// See `mask.rs`.
     Mask(mask::Mask),
     /// See `truncate_ip.rs`.
@@ -182,6 +240,8 @@ pub enum Transform {
     StripQuery(strip_query::StripQuery),
     /// See `round.rs`.
     Round(round::Round),
+    /// See `bucket.rs`.
+    Bucket(bucket::Bucket),
 }
 
 impl Transform {
@@ -196,22 +256,46 @@ impl Transform {
         match self {
             Self::Keep => Outcome::Unchanged,
             Self::Drop => Outcome::Dropped,
-            Self::Redact => redact::apply(value, out),
+            Self::Redact(redact) => redact.apply(value, out),
+            Self::Set(set) => set.write(out),
             Self::Mask(mask) => mask.apply(value, out),
             Self::TruncateIp(truncate_ip) => truncate_ip.apply(value, out),
             Self::Pseudonymize(pseudonymize) => pseudonymize.apply(value, context, out),
             Self::StripQuery(strip_query) => strip_query.apply(value, out),
             Self::Round(round) => round.apply(value, out),
+            Self::Bucket(bucket) => bucket.apply(value, out),
+        }
+    }
+
+    /// What it needs a key for; `None`: it needs none.
+    #[must_use]
+    pub fn purpose(&self) -> Option<Purpose> {
+        match self {
+            Self::Pseudonymize(_) => Some(Purpose::Pseudonym),
+            _ => None,
         }
     }
 
     /// Does the work on an array or object that it takes whole ([`Spec::whole`]).
-    pub fn apply_whole(&self, out: &mut Out<'_>) -> Outcome {
+    pub fn apply_whole(&self, container: Container, out: &mut Out<'_>) -> Outcome {
         match self {
             Self::Keep => Outcome::Unchanged,
             Self::Drop => Outcome::Dropped,
-            // Of the others only `redact` takes containers; redacting is safe for any.
+            Self::Redact(redact) => redact.apply_whole(container, out),
+            Self::Set(set) => set.write(out),
+            // The others don't take containers; redacting is safe for any.
             _ => redact::write(out),
+        }
+    }
+
+    /// Does the work on the bytes of a key or a header that are no text.
+    pub fn apply_bytes(&self, out: &mut Out<'_>) -> Outcome {
+        match self {
+            Self::Keep => Outcome::Unchanged,
+            Self::Drop => Outcome::Dropped,
+            Self::Redact(redact) => redact.apply(Scalar::Text(""), out),
+            Self::Set(set) => set.write(out),
+            _ => Outcome::Mismatch,
         }
     }
 }
@@ -226,11 +310,13 @@ pub static TABLE: &[&Spec] = &[
     &keep::SPEC,
     &drop::SPEC,
     &redact::SPEC,
+    &set::SPEC,
     &mask::SPEC,
     &truncate_ip::SPEC,
     &pseudonymize::SPEC,
     &strip_query::SPEC,
     &round::SPEC,
+    &bucket::SPEC,
 ];
 
 /// The transform of that name.
@@ -267,6 +353,31 @@ impl<'a> Args<'a> {
         match self.0.next() {
             Some(Arg::Text(text)) => text,
             _ => "",
+        }
+    }
+
+    fn word(&mut self) -> &'static str {
+        match self.0.next() {
+            Some(Arg::Word(word)) => word,
+            _ => "",
+        }
+    }
+
+    fn flag(&mut self) -> bool {
+        matches!(self.0.next(), Some(Arg::Flag(true)))
+    }
+
+    fn ints(&mut self) -> Vec<i64> {
+        match self.0.next() {
+            Some(Arg::Ints(ints)) => ints.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn constant(&mut self) -> Constant {
+        match self.0.next() {
+            Some(Arg::Constant(constant)) => constant.clone(),
+            _ => Constant::Bare("null".into()),
         }
     }
 

@@ -4,20 +4,34 @@
 //! behind the prefix. The canonical value of text is its UTF-8 bytes; of a number see
 //! [`decimal::canonical`], so that 42, 42.0 and "42" agree. This is a contract: `tests/vectors`.
 
+use super::canonical::{self, Canonical, Email};
 use super::{Args, Context, Example, Kind, Outcome, Param, Shows, Spec, Transform, decimal};
 use crate::format::{Out, Scalar};
 use crate::hash::{HASH_BYTES, VALUE_BYTES_MAX};
-use crate::keys::PseudonymKey;
+use crate::keys::{EpochKeys, PseudonymKey};
 use std::sync::Arc;
 
 /// Length of a hash in base32: five bits a character.
 pub const HASH_CHARS: usize = (HASH_BYTES * 8).div_ceil(5);
 
-/// What stands before the hash.
+/// What stands before the hash, and what the value is taken for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pseudonymize {
     prefix: Arc<str>,
+    form: Form,
 }
+
+/// Which spellings are the same value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Form {
+    Text,
+    Email,
+    Phone(Country),
+    Ip,
+}
+
+/// A country's calling code: up to three digits, then zero bytes.
+type Country = [u8; 3];
 
 pub(super) static SPEC: Spec = Spec {
     name: "pseudonymize",
@@ -25,25 +39,67 @@ pub(super) static SPEC: Spec = Spec {
     doc: "Strings and numbers become `prefix` and 26 letters and digits, made with the policy's \
           `key`: the same for the same value, tenant and epoch, over topics and fields; unlinkable \
           without the key. The number 42 and the string \"42\" agree. `null` stays; `true` and \
-          `false` are a mismatch.",
-    params: &[Param {
-        name: "prefix",
-        kind: Kind::Text { bytes_max: 32 },
-        doc: "text before the pseudonym, such as `u_`",
-    }],
+          `false` are a mismatch.\n\n\
+          `as` says what else is the same value. `email`: case, spaces around and a tag behind `+` \
+          don't count (dots do). `phone`: spaces and `-./()` don't count, `+49`, `0049` and (with \
+          `country: \"49\"`) a leading `0` are the same; numbers are taken as text. `ip`: spelling, \
+          port, brackets and zone don't count, and an IPv4 address inside an IPv6 one is that. What \
+          is no such thing, or several at once, is a mismatch. The pseudonym is that of the \
+          canonical spelling: `Jane+shop@X.example` as `email` agrees with the text \
+          `jane@x.example`, `+49 170 1234567` as `phone` with `491701234567`.",
+    params: &[
+        Param {
+            name: "prefix",
+            kind: Kind::Text { bytes_max: 32, default: "" },
+            doc: "text before the pseudonym, such as `u_`",
+        },
+        Param {
+            name: "as",
+            kind: Kind::Word { of: &["text", "email", "phone", "ip"], default: "text" },
+            doc: "what the value is taken for",
+        },
+        Param {
+            name: "country",
+            kind: Kind::Text { bytes_max: 3, default: "" },
+            doc: "calling code of telephone numbers that are spelled without one, such as `\"49\"`",
+        },
+    ],
     examples: &[
         Example { params: "prefix: u_", before: r#""42""#, after: r#""u_…""# },
         Example { params: "", before: "42", after: r#""…""# },
         Example { params: "", before: "true", after: r#""[redacted]""# },
+        Example {
+            params: "as: email\nprefix: m_",
+            before: r#""Jane+shop@X.example""#,
+            after: r#""m_…""#,
+        },
+        Example { params: "as: email", before: r#""n/a""#, after: r#""[redacted]""# },
     ],
     needs_key: true,
     whole: false,
     shows: Shows::Sameness,
     build: |args| {
-        let prefix = Args::new(args).text();
-        Ok(Transform::Pseudonymize(Pseudonymize { prefix: prefix.into() }))
+        let mut args = Args::new(args);
+        let (prefix, word) = (args.text().into(), args.word());
+        let form = match (word, country(args.text())) {
+            (_, None) => return Err("`country` must be the digits of a calling code".into()),
+            ("phone", Some(country)) => Form::Phone(country),
+            (_, Some(country)) if country != Country::default() => {
+                return Err("`country` is for `as: phone`".into());
+            }
+            ("email", _) => Form::Email,
+            ("ip", _) => Form::Ip,
+            _ => Form::Text,
+        };
+        Ok(Transform::Pseudonymize(Pseudonymize { prefix, form }))
     },
 };
+
+fn country(text: &str) -> Option<Country> {
+    let mut country = Country::default();
+    country.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+    (text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0')).then_some(country)
+}
 
 impl Pseudonymize {
     pub(super) fn apply(
@@ -53,23 +109,40 @@ impl Pseudonymize {
         out: &mut Out<'_>,
     ) -> Outcome {
         // No key is a fault that the policy's check refuses; here it must not become a leak.
-        let Some(key) = context.pseudonym_key else { return Outcome::Mismatch };
-        match value {
-            Scalar::Text(text) => self.write(text.as_bytes(), key, context, out),
-            Scalar::Number(number) if decimal::is_plain_integer(number) => {
+        let Some(key) = context.keys.map(EpochKeys::pseudonym) else { return Outcome::Mismatch };
+        match (self.form, value) {
+            (_, Scalar::Null) => return Outcome::Unchanged,
+            (_, Scalar::Bool(_)) => return Outcome::Mismatch,
+            (Form::Text, Scalar::Text(text)) => self.write(text.as_bytes(), key, context, out),
+            (Form::Text, Scalar::Number(number)) if decimal::is_plain_integer(number) => {
                 self.write(number.as_bytes(), key, context, out);
             }
-            Scalar::Number(number) => {
+            (Form::Text, Scalar::Number(number)) => {
                 let mut hasher = blake3::Hasher::new_keyed(key.expose());
                 decimal::canonical(number, |byte| {
                     hasher.update(&[byte]);
                 });
                 self.write_hash(hasher.finalize(), out);
             }
-            Scalar::Null => return Outcome::Unchanged,
-            Scalar::Bool(_) => return Outcome::Mismatch,
+            (_, Scalar::Text(text) | Scalar::Number(text)) => {
+                let Some(canonical) = self.canonical(text) else { return Outcome::Mismatch };
+                self.write(canonical.as_bytes(), key, context, out);
+            }
         }
         Outcome::Replaced
+    }
+
+    /// The canonical spelling of what the value is taken for; `None` if it is none.
+    fn canonical(&self, text: &str) -> Option<Canonical> {
+        match self.form {
+            Form::Text => None,
+            Form::Email => Email::read(text)?.canonical(),
+            Form::Phone(country) => {
+                let length = country.iter().take_while(|digit| **digit != 0).count();
+                canonical::phone(text, &country[..length])
+            }
+            Form::Ip => canonical::ip(text),
+        }
     }
 
     /// Writes the pseudonym of a canonical value, or keeps its place free until enough wait.

@@ -10,7 +10,7 @@ fn admin(lanes: usize) -> (Admin, Arc<Health>) {
     let health = Arc::new(Health::new(lanes));
     let metrics = Arc::new(Metrics::new(&["web".into()]));
     let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-    (serve(any_port, metrics, health.clone()).unwrap(), health)
+    (serve(any_port, metrics, health.clone(), None).unwrap(), health)
 }
 
 /// The whole answer, as text, to these bytes. A server that cuts the connection has said all that
@@ -86,10 +86,10 @@ fn a_taken_port_is_an_error_at_once_and_a_drop_frees_it() {
     let address = taken.local_addr().unwrap();
     let metrics = Arc::new(Metrics::new(&[]));
     let health = Arc::new(Health::new(0));
-    let error = serve(address, metrics.clone(), health.clone()).err().unwrap().to_string();
+    let error = serve(address, metrics.clone(), health.clone(), None).err().unwrap().to_string();
     assert!(error.contains(&format!("cannot listen on {address}")), "{error}");
     drop(taken);
-    let admin = serve(address, metrics, health).unwrap();
+    let admin = serve(address, metrics, health, None).unwrap();
     assert_eq!(admin.address(), address);
     drop(admin);
     assert!(TcpStream::connect(address).is_err(), "it still listens");

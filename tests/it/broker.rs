@@ -3,9 +3,8 @@
 //! that the calls into the client are right; only the real one shows that delivery is.
 
 use limpid::config;
-use limpid::document::Faults;
 use limpid::error::{Fate, Reason};
-use limpid::policy::load_folder;
+use limpid::reload::Start;
 use limpid::run::{self, Stop, Summary};
 use limpid::telemetry::{Health, Metrics};
 use rdkafka::ClientConfig;
@@ -20,7 +19,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -403,11 +401,9 @@ impl Scene {
     /// The service in this process.
     fn run(&self, stop: &Stop) -> limpid::error::Result<Summary> {
         let config = config::load(&self.config())?;
-        let mut faults = Faults::default();
-        let policies = load_folder(&config.policies, None, &mut faults);
-        let policies = Arc::new(policies.unwrap_or_else(|| panic!("{faults:?}")));
+        let policies = Start::new(&config)?.in_force;
         let metrics = Metrics::new(&["web".to_owned()]);
-        run::run(&config, policies, &metrics, &Health::new(config.lanes), stop)
+        run::run(&config, &policies, &metrics, &Health::new(config.lanes), stop)
     }
 
     /// The service as a process of its own.

@@ -133,8 +133,22 @@ fn takes(param: &Param) -> (String, String) {
             format!("a whole number, {min} to {max}"),
             default.map_or("must be given".into(), |default| default.to_string()),
         ),
-        Kind::Text { bytes_max } => (format!("text, at most {bytes_max} bytes"), "none".into()),
+        Kind::Text { bytes_max, default } => {
+            let default = if default.is_empty() { "none".into() } else { cell(default) };
+            (format!("text, at most {bytes_max} bytes"), default)
+        }
         Kind::Names => ("a name or a list of names".into(), "none".into()),
+        Kind::Word { of, default } => {
+            let words: Vec<String> = of.iter().map(|word| cell(word)).collect();
+            (words.join(", "), cell(default))
+        }
+        Kind::Flag => ("`true` or `false`".into(), "`false`".into()),
+        Kind::Ints { min, max } => {
+            (format!("a list of whole numbers, {min} to {max}"), "none".into())
+        }
+        Kind::Constant => {
+            ("text, a number, `true`, `false` or `null`".into(), "must be given".into())
+        }
     }
 }
 

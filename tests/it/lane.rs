@@ -11,7 +11,8 @@ use limpid::lane::{
 use limpid::memory::{Chance, Cluster, Fetched, Member, Stored, Weather};
 use limpid::policy::{Plan, Policies, Unlisted};
 use limpid::quarantine::Sealed;
-use limpid::run::{InForce, Pump, Routes, Tools};
+use limpid::reload::InForce;
+use limpid::run::{Pump, Routes, Tools};
 use limpid::telemetry::{Health, Metrics};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -243,6 +244,7 @@ fn config() -> Config {
         lanes: 1,
         policies: "policies".into(),
         keyring: None,
+        reload_watch: None,
         quarantine: Quarantine { topic: "quarantine".into(), public_key: None },
         admin: None,
         limits: Limits::default(),

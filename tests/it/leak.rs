@@ -448,6 +448,7 @@ impl limpid::format::json::Editor for Everything {
     fn container(
         &mut self,
         _: limpid::format::paths::RuleId,
+        _: limpid::format::Container,
         _: &mut limpid::format::Out<'_>,
     ) -> Result<limpid::format::json::Edit, Reason> {
         Ok(limpid::format::json::Edit::Keep)

@@ -23,6 +23,7 @@ mod oracle;
 mod quarantine;
 mod readme;
 mod reject;
+mod reload;
 mod schema;
 mod tidy;
 mod trial;

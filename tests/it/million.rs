@@ -8,6 +8,7 @@
 //! knows just enough of YAML for them, and refuses what it does not know. One event in 40 carries
 //! canaries; they are searched in all topics that limpid writes, in its metrics and its log.
 
+use crate::naive::transforms::Keys;
 use crate::naive::{self, Action, Bounds, Expected, Flaw, Parts, Policy, Rule};
 use limpid::demo::events::{Event, Events, Kind, TENANT_HEADER};
 use limpid::error::Reason;
@@ -76,7 +77,13 @@ fn a_wrong_record_is_noticed() {
     let is_clean = |made: &Made| tenants.expected(made, Flaw::None).is_ok();
     let made = all.find(|made| made.canary && is_clean(made)).expect("one in 40");
     let nothing = Policy::new(Vec::new(), Unlisted::Keep);
-    let bare = naive::clean(&nothing, &made.event.value, &[0; 32], USUAL, Flaw::None);
+    let bare = naive::clean(
+        &nothing,
+        &made.event.value,
+        &Keys::new(&[0; 32], "", 0, 0),
+        USUAL,
+        Flaw::None,
+    );
     assert!(matches!(bare, Expected::Clean(clean) if shows(&clean)), "it is in there");
 }
 
@@ -266,27 +273,22 @@ fn tenant_member(value: &[u8]) -> Result<Option<String>, Reason> {
 
 impl Tenant {
     fn expected(&self, made: &Made, name: &str, flaw: Flaw) -> Arrives {
-        let key = self.pseudonym_key(name, made.timestamp_ms());
+        let keys = self.keys(name, made.timestamp_ms());
         let Event { key: bare_key, value, headers, .. } = &made.event;
         let parts = Parts {
             key: Some(bare_key.clone()),
             value: Some(value.clone()),
             headers: headers.clone(),
         };
-        naive::clean_parts(&self.policy, &parts, &key, USUAL, flaw)
+        naive::clean_parts(&self.policy, &parts, &keys, USUAL, flaw)
     }
 
-    fn pseudonym_key(&self, tenant: &str, timestamp_ms: i64) -> [u8; 32] {
+    fn keys(&self, tenant: &str, timestamp_ms: i64) -> Keys {
         let epoch = match i64::try_from(self.epoch_ms).expect("days") {
             0 => 0,
             length => timestamp_ms.div_euclid(length),
         };
-        let mut material = secret(tenant).to_vec();
-        material.extend(u32::try_from(tenant.len()).expect("short").to_le_bytes());
-        material.extend(tenant.bytes());
-        material.extend(self.epoch_ms.to_le_bytes());
-        material.extend(epoch.to_le_bytes());
-        blake3::derive_key("limpid pseudonym v1", &material)
+        Keys::new(&secret(tenant), tenant, self.epoch_ms, epoch)
     }
 
     /// Reads a demo policy, line by line.

@@ -39,7 +39,7 @@ fn agree(policy: &Policy, value: &[u8], bounds: Bounds) -> Result<(), TestCaseEr
 }
 
 fn expected(policy: &Policy, value: &[u8]) -> Expected {
-    crate::naive::clean(policy, value, &bridge::key(), USUAL, Flaw::None)
+    crate::naive::clean(policy, value, &bridge::keys(), USUAL, Flaw::None)
 }
 
 proptest! {
@@ -160,8 +160,9 @@ impl Addressed {
 
     fn expected(&self, policies: &[Policy; 2]) -> Result<Parts, Vec<Reason>> {
         let policy = policies.get(self.tenant).ok_or_else(|| vec![Reason::Tenant])?;
-        let key = bridge::key_of(TENANTS[self.tenant], self.timestamp_ms);
-        crate::naive::clean_parts(policy, &self.parts, &key, USUAL, Flaw::None)
+        let mut keys = bridge::keys_of(TENANTS[self.tenant], self.timestamp_ms);
+        keys.record_key.clone_from(&self.parts.key);
+        crate::naive::clean_parts(policy, &self.parts, &keys, USUAL, Flaw::None)
     }
 }
 

@@ -22,7 +22,7 @@ fn pseudonym(vector: &Value) -> String {
     let secret = Arc::new(Secret::new(secret.try_into().unwrap()));
     let epoch = Epoch::every_ms(vector["epoch_ms"].as_u64().unwrap());
     let source = Pseudonyms::new(secret, text(vector, "tenant"), epoch);
-    let key = source.key(epoch.number(vector["timestamp_ms"].as_i64()).unwrap());
+    let keys = source.keys(epoch.number(vector["timestamp_ms"].as_i64()).unwrap());
 
     let arguments = [Arg::Text(text(vector, "prefix").to_owned())];
     let transform = (named("pseudonymize").unwrap().build)(&arguments).unwrap();
@@ -31,7 +31,7 @@ fn pseudonym(vector: &Value) -> String {
         None => Scalar::Text(text(vector, "text")),
     };
     let mut bytes = Vec::new();
-    let mut context = Context { pseudonym_key: Some(&key), waiting: None };
+    let mut context = Context { keys: Some(&keys), ..Context::default() };
     let outcome = transform.apply(value, &mut context, &mut Out::plain(&mut bytes));
     assert_eq!(outcome, Outcome::Replaced);
     String::from_utf8(bytes).unwrap()

@@ -44,4 +44,12 @@ pub(super) static CODES: &[Code] = &[
         wrong: "acme: {secret: 8f14e45fceea167a5a36dedd4bea2543c9f0f895fb98ab9159f51fd0297e236d, created: today}\n",
         right: "acme: {secret: 8f14e45fceea167a5a36dedd4bea2543c9f0f895fb98ab9159f51fd0297e236d, created: 2026-11-24}\n",
     },
+    Code {
+        code: "K006",
+        title: "a keyring that cannot be read",
+        explanation: "It is not where the configuration says, others than its owner can reach it, \
+            or the command that gives it failed.",
+        wrong: "",
+        right: "",
+    },
 ];

@@ -1,14 +1,16 @@
 //! From the twin's words to limpid's: a [`Policy`] as a plan, a text through the engine.
 
+use super::forms::{Form, What};
+use super::transforms::Keys;
 use super::{Action, Bounds, Expected, Flaw, Policy};
 use limpid::engine::{Batch, Engine, Limits, Outcome, Route, TenantSource};
 use limpid::error::Reason;
 use limpid::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment, Strictness};
-use limpid::keys::{Epoch, PseudonymKey, Pseudonyms, Secret};
+use limpid::keys::{Epoch, EpochKeys, Pseudonyms, Secret};
 use limpid::policy::{HeaderName, OnMismatch, Plan, Policies, Rule};
 use limpid::record::{NO_HEADERS, Raw, Record};
 use limpid::scan::Scanner;
-use limpid::transform::{self, Arg, Kind, Param, Transform};
+use limpid::transform::{self, Arg, Constant, Kind, Param, Transform};
 use std::sync::Arc;
 
 /// The secret of all made policies.
@@ -131,10 +133,53 @@ pub fn transform(action: &Action) -> Transform {
         }
         Action::StripQuery { keep } => ("strip_query", vec![("keep", Arg::Names(keep.clone()))]),
         Action::Round { digits } => ("round", vec![("digits", int(*digits))]),
+        Action::Form(form) => form_arguments(form),
     };
     let spec = transform::named(name).expect("a transform of that name");
     let args: Vec<Arg> = spec.params.iter().map(|param| argument(param, &given)).collect();
     (spec.build)(&args).expect("arguments in range")
+}
+
+fn form_arguments(form: &Form) -> (&'static str, Vec<(&'static str, Arg)>) {
+    let low = |low: bool| ("as", Arg::Word(if low { "low" } else { "range" }));
+    match form {
+        Form::RedactAs { text, keep_kind } => (
+            "redact",
+            vec![("text", Arg::Text(text.clone())), ("keep_kind", Arg::Flag(*keep_kind))],
+        ),
+        Form::Set(constant) => ("set", vec![("to", Arg::Constant(json_constant(constant)))]),
+        Form::MaskBetween { first, last } => (
+            "mask",
+            vec![
+                ("keep_first", int(*first)),
+                ("keep_last", int(*last)),
+                ("keep_separators", Arg::Flag(true)),
+            ],
+        ),
+        Form::PseudonymOf { what, prefix } => {
+            let (word, country) = match what {
+                What::Email => ("email", ""),
+                What::Phone(country) => ("phone", country.as_str()),
+                What::Ip => ("ip", ""),
+            };
+            let text = |name, text: &str| (name, Arg::Text(text.to_owned()));
+            let what = ("as", Arg::Word(word));
+            ("pseudonymize", vec![text("prefix", prefix), what, text("country", country)])
+        }
+        Form::BucketBySize { size, low: lows } => {
+            ("bucket", vec![("size", Arg::Int(*size)), low(*lows)])
+        }
+        Form::BucketByEdges { edges, low: lows } => {
+            ("bucket", vec![("edges", Arg::Ints(edges.clone())), low(*lows)])
+        }
+    }
+}
+
+fn json_constant(constant: &str) -> Constant {
+    if !constant.starts_with('"') {
+        return Constant::Bare(constant.into());
+    }
+    Constant::Text(serde_json::from_str::<String>(constant).expect("JSON").into())
 }
 
 fn int(value: usize) -> Arg {
@@ -146,32 +191,31 @@ fn argument(param: &Param, given: &[(&str, Arg)]) -> Arg {
     match (named, param.kind) {
         (Some((_, arg)), _) => arg.clone(),
         (None, Kind::Int { default: Some(default), .. }) => Arg::Int(default),
+        (None, Kind::Text { default, .. }) => Arg::Text(default.to_owned()),
+        (None, Kind::Word { default, .. }) => Arg::Word(default),
+        (None, Kind::Flag) => Arg::Flag(false),
+        (None, Kind::Names) => Arg::Names(Vec::new()),
+        (None, Kind::Ints { .. }) => Arg::Ints(Vec::new()),
         _ => panic!("the twin does not know the parameter {}", param.name),
     }
 }
 
-/// limpid's own pseudonym key of made policies at [`TIMESTAMP_MS`].
-pub fn pseudonym_key() -> PseudonymKey {
+/// limpid's own keys of made policies at [`TIMESTAMP_MS`].
+pub fn epoch_keys() -> EpochKeys {
     let epoch = Epoch::every_ms(EPOCH_MS);
     let number = epoch.number(Some(TIMESTAMP_MS)).expect("a time");
-    Pseudonyms::new(Arc::new(Secret::new(SECRET)), TENANT, epoch).key(number)
+    Pseudonyms::new(Arc::new(Secret::new(SECRET)), TENANT, epoch).keys(number)
 }
 
-/// The pseudonym key of made policies at [`TIMESTAMP_MS`], derived here once more.
-pub fn key() -> [u8; 32] {
-    key_of(TENANT, TIMESTAMP_MS)
+/// The keys of made policies at [`TIMESTAMP_MS`], derived by the twin.
+pub fn keys() -> Keys {
+    keys_of(TENANT, TIMESTAMP_MS)
 }
 
-/// The pseudonym key of a tenant's made policy at a time.
-pub fn key_of(tenant: &str, timestamp_ms: i64) -> [u8; 32] {
+/// The keys of a tenant's made policy at a time.
+pub fn keys_of(tenant: &str, timestamp_ms: i64) -> Keys {
     let number = timestamp_ms.div_euclid(i64::try_from(EPOCH_MS).expect("small"));
-    let length = u32::try_from(tenant.len()).expect("short");
-    let mut material = SECRET.to_vec();
-    material.extend(length.to_le_bytes());
-    material.extend(tenant.bytes());
-    material.extend(EPOCH_MS.to_le_bytes());
-    material.extend(number.to_le_bytes());
-    blake3::derive_key("limpid pseudonym v1", &material)
+    Keys::new(&SECRET, tenant, EPOCH_MS, number)
 }
 
 /// The real thing: an engine with one policy.
@@ -231,7 +275,7 @@ pub fn difference(policy: &Policy, value: &[u8], bounds: Bounds, flaw: Flaw) -> 
     let scanners: Vec<Scanner> = Scanner::all().collect();
     let scanner = scanners[value.len() % scanners.len()];
     let kernel = Kernel::with_scanner(plan(policy)?, bounds, scanner).clean(value);
-    let twin = super::clean(policy, value, &key(), bounds, flaw);
+    let twin = super::clean(policy, value, &keys(), bounds, flaw);
     let agree = match (&kernel, &twin) {
         (Ok(clean), Expected::Clean(expected)) => clean == expected,
         (Err(reason), Expected::Withheld(reasons)) => reasons.contains(reason),

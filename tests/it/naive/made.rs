@@ -5,6 +5,7 @@
 //! few addresses and URLs in all their spellings. What is there by choice 0 is the simplest, so
 //! that a source which has run dry ends quickly.
 
+use super::forms::{Form, What};
 use super::{Action, Bounds, Parts, Policy, Rule};
 use limpid::format::paths::Segment;
 use limpid::policy::{OnMismatch, Unlisted};
@@ -95,6 +96,34 @@ const PLAIN: [&str; 12] = [
     "\u{0}\u{8}\u{c}\u{1f}\u{7f}\u{2028}",
     "a@b.example",
     "a string that is longer than sixty-four bytes, to cross a block of the scan twice over.",
+];
+
+const EMAILS: [&str; 10] = [
+    "jane@x.example",
+    "Jane.Doe+shop@X.Example",
+    " +a@x ",
+    "ÉVA@bücher.example",
+    "a+@x",
+    "jane@@x",
+    "@x",
+    "jane@x.",
+    "Jane <jane@x.example>",
+    "\"j d\"@x.example",
+];
+
+const PHONES: [&str; 12] = [
+    "+49 170 1234567",
+    "0049 (170) 123-4567",
+    "+49 (0)170/1234567",
+    "0170 1234567",
+    "491701234567",
+    "4917",
+    "(212) 555-1234",
+    "+1 (0)(0) 23456",
+    "1234567890123456",
+    "++491234",
+    "123",
+    "+49 170 x12",
 ];
 
 const NUMBERS: [&str; 36] = [
@@ -301,7 +330,10 @@ fn value(choices: &mut Choices<'_>, depth: usize, out: &mut String) {
             let url = url(choices);
             spelled(choices, |_| url, out);
         }
-        10 => spelled(choices, choices_text(&NUMBERS), out),
+        10 => {
+            let texts = [&NUMBERS[..], &EMAILS, &PHONES][choices.below(3)];
+            spelled(choices, choices_text(texts), out);
+        }
         11 => deep(choices, out),
         12 | 13 => object(choices, depth + 1, out),
         _ => elements(choices, out, |choices, out| value(choices, depth + 1, out)),
@@ -576,7 +608,7 @@ fn behind_any_depth(path: &[Segment]) -> bool {
 
 /// What a rule does, with parameters.
 pub fn action(choices: &mut Choices<'_>) -> Action {
-    match choices.below(10) {
+    match choices.below(15) {
         0 | 1 => Action::Keep,
         2 | 3 => Action::Drop,
         4 => Action::Redact,
@@ -592,6 +624,34 @@ pub fn action(choices: &mut Choices<'_>) -> Action {
                 .map(|name| (*name).to_owned())
                 .collect(),
         },
-        _ => Action::Round { digits: [1, 0, 2, 15][choices.below(4)] },
+        9 => Action::Round { digits: [1, 0, 2, 15][choices.below(4)] },
+        _ => Action::Form(form(choices)),
+    }
+}
+
+fn form(choices: &mut Choices<'_>) -> Form {
+    match choices.below(6) {
+        0 => Form::RedactAs {
+            text: choices.of(&["gone", "", "\"é"]).to_owned(),
+            keep_kind: choices.once_in(2),
+        },
+        1 => {
+            Form::Set(choices.of(&["null", "0", "1e400", "true", "\"\"", "\"q\\\"é\""]).to_owned())
+        }
+        2 => Form::MaskBetween { first: choices.below(4), last: choices.below(3) },
+        3 => Form::PseudonymOf {
+            what: [What::Email, What::Phone(String::new()), What::Phone("49".to_owned()), What::Ip]
+                [choices.below(4)]
+            .clone(),
+            prefix: choices.of(&["", "u_"]).to_owned(),
+        },
+        4 => Form::BucketBySize {
+            size: [1, 10, 7, 1_000_000_000_000_000][choices.below(4)],
+            low: choices.once_in(2),
+        },
+        _ => Form::BucketByEdges {
+            edges: [&[0][..], &[-7, 1, 42], &[2, 100]][choices.below(3)].to_vec(),
+            low: choices.once_in(2),
+        },
     }
 }

@@ -9,19 +9,21 @@
 //! A [`Flaw`] makes the twin wrong on purpose, so that the tests can prove that they would notice.
 
 pub mod bridge;
+pub mod forms;
 pub mod json;
 pub mod made;
 pub mod paths;
 pub mod target;
 pub mod transforms;
 
+use forms::Form;
 use json::{Kind, Node, Unread};
 use limpid::error::Reason;
 use limpid::format::paths::Segment;
 use limpid::policy::{OnMismatch, Unlisted};
 use paths::Step;
 use std::fmt;
-use transforms::{Done, Scalar};
+use transforms::{Done, Keys, Scalar};
 
 /// What a redacted value becomes.
 pub const REDACTED: &str = "[redacted]";
@@ -108,24 +110,37 @@ pub enum Action {
     Pseudonymize { prefix: String },
     StripQuery { keep: Vec<String> },
     Round { digits: usize },
+    Form(Form),
 }
 
 impl Action {
     /// Does it take arrays and objects whole, and leave nothing of them?
     pub const fn takes(&self) -> bool {
-        matches!(self, Self::Drop | Self::Redact)
+        matches!(self, Self::Drop | Self::Redact | Self::Form(Form::RedactAs { .. } | Form::Set(_)))
+    }
+
+    /// What it makes of an array or object that it takes whole, or of a key or header that is no
+    /// text; `None` if it takes none.
+    fn on_anything(&self, other: forms::Other) -> Option<Done> {
+        match self {
+            Self::Keep => Some(Done::Unchanged),
+            Self::Drop => Some(Done::Dropped),
+            Self::Redact => Some(Done::Text(REDACTED.to_owned())),
+            Self::Form(form) => form.on_anything(other),
+            _ => None,
+        }
     }
 }
 
 impl Rule {
     /// How strict it is: a higher number shows less.
-    pub const fn strictness(&self) -> u8 {
+    pub fn strictness(&self) -> u8 {
         match (&self.action, self.mismatch) {
             (Action::Keep, _) => 0,
-            (Action::Redact, _) => 5,
             (Action::Drop, _) => 6,
+            (action, _) if action.takes() => 5,
             (_, OnMismatch::Keep) => 1,
-            (Action::Pseudonymize { .. }, _) => 4,
+            (Action::Pseudonymize { .. } | Action::Form(Form::PseudonymOf { .. }), _) => 4,
             _ => 2,
         }
     }
@@ -218,13 +233,7 @@ impl Flaw {
 }
 
 /// What the kernel should make of `bytes`.
-pub fn clean(
-    policy: &Policy,
-    bytes: &[u8],
-    key: &[u8; 32],
-    bounds: Bounds,
-    flaw: Flaw,
-) -> Expected {
+pub fn clean(policy: &Policy, bytes: &[u8], keys: &Keys, bounds: Bounds, flaw: Flaw) -> Expected {
     if bytes.len() > bounds.value_bytes {
         return Expected::Withheld(vec![Reason::Limits]);
     }
@@ -255,7 +264,7 @@ pub fn clean(
         _ => policy.lists(),
     };
     let none = vec![false; lists.len()];
-    let mut walk = Walk { lists, key, flaw, steps: vec![], splices: vec![], withheld: false };
+    let mut walk = Walk { lists, keys, flaw, steps: vec![], splices: vec![], withheld: false };
     // There is nothing to take a record out of: it is never taken whole. The elements of a root
     // array are records of their own: rules begin anew in each.
     match &parsed.root.kind {
@@ -284,12 +293,12 @@ pub struct Parts {
 pub fn clean_parts(
     policy: &Policy,
     parts: &Parts,
-    key: &[u8; 32],
+    keys: &Keys,
     bounds: Bounds,
     flaw: Flaw,
 ) -> Result<Parts, Vec<Reason>> {
     let mut reasons = Vec::new();
-    let value = parts.value.as_ref().map(|value| clean(policy, value, key, bounds, flaw));
+    let value = parts.value.as_ref().map(|value| clean(policy, value, keys, bounds, flaw));
     let value = match value {
         None => None,
         Some(Expected::Clean(value)) => Some(value),
@@ -304,8 +313,12 @@ pub fn clean_parts(
             (Unlisted::Redact, Some(_)) => Some(Some(REDACTED.into())),
             (_, value) => Some(value.map(<[u8]>::to_vec)),
         },
-        (Some(rule), None) => (policy.rules[rule].action != Action::Drop).then_some(None),
-        (Some(rule), Some(bytes)) => match bare_bytes(&policy.rules[rule], bytes, key, flaw) {
+        (Some(rule), None) => match &policy.rules[rule].action {
+            Action::Drop => None,
+            Action::Form(Form::Set(constant)) => Some(Some(forms::bare(constant))),
+            _ => Some(None),
+        },
+        (Some(rule), Some(bytes)) => match bare_bytes(&policy.rules[rule], bytes, keys, flaw) {
             Ok(value) => value.map(Some),
             Err(reason) => {
                 reasons.push(reason);
@@ -329,14 +342,12 @@ pub fn clean_parts(
 fn bare_bytes(
     rule: &Rule,
     bytes: &[u8],
-    key: &[u8; 32],
+    keys: &Keys,
     flaw: Flaw,
 ) -> Result<Option<Vec<u8>>, Reason> {
     let done = match std::str::from_utf8(bytes) {
-        Ok(text) => transforms::apply(&rule.action, &Scalar::Text(text), key, flaw),
-        Err(_) if rule.action == Action::Keep => Done::Unchanged,
-        Err(_) if rule.action == Action::Drop => Done::Dropped,
-        Err(_) => Done::Mismatch,
+        Ok(text) => transforms::apply(&rule.action, &Scalar::Text(text), keys, flaw),
+        Err(_) => rule.action.on_anything(forms::Other::Bytes).unwrap_or(Done::Mismatch),
     };
     match (done, rule.mismatch) {
         (Done::Unchanged, _) | (Done::Mismatch, OnMismatch::Keep) => Ok(Some(bytes.to_vec())),
@@ -408,7 +419,7 @@ enum Fate {
 
 struct Walk<'a> {
     lists: Vec<Vec<Rule>>,
-    key: &'a [u8; 32],
+    keys: &'a Keys,
     flaw: Flaw,
     /// Where the walk stands.
     steps: Vec<Step>,
@@ -454,7 +465,11 @@ impl Walk<'_> {
         };
         let Some(rule) = self.strictest(rules.iter().flatten()) else { return Fate::Stays };
         if matches!(node.kind, Kind::Null) && self.flaw != Flaw::TreatsNull {
-            return if rule.action == Action::Drop { Fate::Goes } else { Fate::Stays };
+            return match &rule.action {
+                Action::Drop => Fate::Goes,
+                Action::Form(Form::Set(constant)) => Fate::Becomes(constant.clone()),
+                _ => Fate::Stays,
+            };
         }
         self.transformed(rule, &scalar)
     }
@@ -498,8 +513,17 @@ impl Walk<'_> {
                 Fate::Inside(vec![false; taken.len()])
             }
             _ if left => Fate::Inside(taken),
-            Some(rule) if rule.action == Action::Redact => Fate::Becomes(self.quoted(REDACTED)),
-            _ => Fate::Goes,
+            None => Fate::Goes,
+            Some(rule) if rule.action == Action::Drop => Fate::Goes,
+            Some(rule) => {
+                let array = matches!(node.kind, Kind::Array(_));
+                let other = if array { forms::Other::Array } else { forms::Other::Object };
+                match rule.action.on_anything(other) {
+                    Some(Done::Number(spelling)) => Fate::Becomes(spelling),
+                    Some(Done::Text(text)) => Fate::Becomes(self.quoted(&text)),
+                    _ => Fate::Becomes(self.quoted(REDACTED)),
+                }
+            }
         }
     }
 
@@ -515,7 +539,7 @@ impl Walk<'_> {
     }
 
     fn transformed(&mut self, rule: &Rule, scalar: &Scalar<'_>) -> Fate {
-        match transforms::apply(&rule.action, scalar, self.key, self.flaw) {
+        match transforms::apply(&rule.action, scalar, self.keys, self.flaw) {
             Done::Unchanged => Fate::Stays,
             Done::Text(text) => Fate::Becomes(self.quoted(&text)),
             Done::Number(text) => Fate::Becomes(text),

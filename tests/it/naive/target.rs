@@ -104,11 +104,11 @@ pub fn transform(data: &[u8]) {
 }
 
 fn compare(action: &Action, real: &Scalar<'_>, naive: &transforms::Scalar<'_>) {
-    let key = bridge::pseudonym_key();
-    let mut context = Context { pseudonym_key: Some(&key), waiting: None };
+    let keys = bridge::epoch_keys();
+    let mut context = Context { keys: Some(&keys), ..Context::default() };
     let mut bytes = Vec::new();
     let outcome = bridge::transform(action).apply(*real, &mut context, &mut Out::json(&mut bytes));
-    let expected = transforms::apply(action, naive, &bridge::key(), Flaw::None);
+    let expected = transforms::apply(action, naive, &bridge::keys(), Flaw::None);
     let agree = match (&expected, outcome) {
         (Done::Unchanged, Outcome::Unchanged)
         | (Done::Dropped, Outcome::Dropped)

@@ -12,6 +12,36 @@ pub enum Scalar<'a> {
     Bool,
 }
 
+/// What transforms with a key need: what keys are derived from, and the record that it is.
+pub struct Keys {
+    material: Vec<u8>,
+    /// The record's key.
+    pub record_key: Option<Vec<u8>>,
+}
+
+impl Keys {
+    /// The keys of a tenant in one epoch: its length in milliseconds, its number.
+    pub fn new(secret: &[u8; 32], tenant: &str, epoch_ms: u64, number: i64) -> Self {
+        let length = u32::try_from(tenant.len()).expect("short");
+        let mut material = secret.to_vec();
+        material.extend(length.to_le_bytes());
+        material.extend(tenant.bytes());
+        material.extend(epoch_ms.to_le_bytes());
+        material.extend(number.to_le_bytes());
+        Self { material, record_key: None }
+    }
+
+    /// The key of a purpose.
+    fn derive<const BYTES: usize>(&self, context: &str) -> [u8; BYTES] {
+        let mut key = [0; BYTES];
+        blake3::Hasher::new_derive_key(context)
+            .update(&self.material)
+            .finalize_xof()
+            .fill(&mut key);
+        key
+    }
+}
+
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Done {
@@ -23,9 +53,10 @@ pub enum Done {
 }
 
 /// Does the work of `action`.
-pub fn apply(action: &Action, value: &Scalar<'_>, key: &[u8; 32], flaw: Flaw) -> Done {
+pub fn apply(action: &Action, value: &Scalar<'_>, keys: &Keys, flaw: Flaw) -> Done {
     use Scalar::{Bool, Number, Text};
     match (action, value) {
+        (Action::Form(form), value) => form.apply(value, keys),
         (Action::Keep, _) => Done::Unchanged,
         (Action::Drop, _) => Done::Dropped,
         (Action::Redact, _) => Done::Text(super::REDACTED.to_owned()),
@@ -36,11 +67,11 @@ pub fn apply(action: &Action, value: &Scalar<'_>, key: &[u8; 32], flaw: Flaw) ->
         (Action::TruncateIp { v4, v6 }, Text(text)) => {
             changed(text, addresses(text, *v4, *v6, flaw))
         }
-        (Action::Pseudonymize { prefix }, Text(text)) => Done::Text(pseudonym(prefix, text, key)),
+        (Action::Pseudonymize { prefix }, Text(text)) => Done::Text(pseudonym(prefix, text, keys)),
         (Action::Pseudonymize { prefix }, Number(text)) => {
             let canonical =
                 if flaw == Flaw::NumberSpelling { (*text).to_owned() } else { canonical(text) };
-            Done::Text(pseudonym(prefix, &canonical, key))
+            Done::Text(pseudonym(prefix, &canonical, keys))
         }
         // A query is written anew even if all of it stays.
         (Action::StripQuery { keep }, Text(text)) if text.contains(['?', '#']) => {
@@ -116,11 +147,11 @@ fn address(text: &str, v4: u8, v6: u8, flaw: Flaw) -> Option<String> {
     Some(cut(IpAddr::V6(address), v4, v6, flaw))
 }
 
-fn is_port(text: &str) -> bool {
+pub fn is_port(text: &str) -> bool {
     (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn without_zone(text: &str) -> Option<&str> {
+pub fn without_zone(text: &str) -> Option<&str> {
     match text.split_once('%') {
         None => Some(text),
         Some((address, zone)) => (!zone.is_empty()).then_some(address),
@@ -156,21 +187,23 @@ fn bits_before_inner(address: Ipv6Addr) -> u8 {
 
 // pseudonymize
 
-fn pseudonym(prefix: &str, canonical: &str, key: &[u8; 32]) -> String {
-    let hash = blake3::keyed_hash(key, canonical.as_bytes());
+pub fn pseudonym(prefix: &str, canonical: &str, keys: &Keys) -> String {
+    let key: [u8; 32] = keys.derive("limpid pseudonym v1");
+    let hash = blake3::keyed_hash(&key, canonical.as_bytes());
     let text = BASE32HEX_NOPAD.encode(&hash.as_bytes()[..16]).to_lowercase();
     format!("{prefix}{text}")
 }
 
 /// A number taken apart: its value is `digits × 10^exponent`. `digits` has no zeros at its start,
 /// and none at its end; zero has none at all.
-struct Decimal {
-    minus: bool,
-    digits: String,
-    exponent: i128,
+pub struct Decimal {
+    pub minus: bool,
+    pub digits: String,
+    pub exponent: i128,
 }
 
-fn decimal(text: &str) -> Decimal {
+/// Takes a number apart.
+pub fn decimal(text: &str) -> Decimal {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let minus = mantissa.starts_with('-');
     let mantissa = mantissa.trim_start_matches('-');

@@ -1,0 +1,261 @@
+//! More of what a rule does to a scalar, each form written from docs/generated/transforms.md.
+
+use super::json;
+use super::transforms::{Done, Keys, Scalar, decimal, is_number, is_port, pseudonym, without_zone};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A transform with its parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Form {
+    RedactAs {
+        text: String,
+        keep_kind: bool,
+    },
+    /// A constant, as JSON.
+    Set(String),
+    MaskBetween {
+        first: usize,
+        last: usize,
+    },
+    PseudonymOf {
+        what: What,
+        prefix: String,
+    },
+    BucketBySize {
+        size: i64,
+        low: bool,
+    },
+    BucketByEdges {
+        edges: Vec<i64>,
+        low: bool,
+    },
+}
+
+/// What a value is taken for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    Email,
+    /// With a country's calling code, or none.
+    Phone(String),
+    Ip,
+}
+
+/// What is no scalar that can be read as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Other {
+    Array,
+    Object,
+    /// A key or a header that is not UTF-8.
+    Bytes,
+}
+
+impl Form {
+    /// What a form that takes anything makes of it.
+    pub fn on_anything(&self, other: Other) -> Option<Done> {
+        match self {
+            Self::Set(constant) => Some(constant_of(constant)),
+            Self::RedactAs { keep_kind: true, .. } if other == Other::Array => {
+                Some(Done::Number("[]".to_owned()))
+            }
+            Self::RedactAs { keep_kind: true, .. } if other == Other::Object => {
+                Some(Done::Number("{}".to_owned()))
+            }
+            Self::RedactAs { text, .. } => Some(Done::Text(text.clone())),
+            _ => None,
+        }
+    }
+
+    /// Does the work.
+    pub fn apply(&self, value: &Scalar<'_>, keys: &Keys) -> Done {
+        use Scalar::{Bool, Number, Text};
+        match (self, value) {
+            (Self::Set(constant), _) => constant_of(constant),
+            (Self::RedactAs { keep_kind: true, .. }, Number(_)) => Done::Number("0".to_owned()),
+            (Self::RedactAs { keep_kind: true, .. }, Bool) => Done::Number("false".to_owned()),
+            (Self::RedactAs { text, .. }, _) => Done::Text(text.clone()),
+            (Self::MaskBetween { .. }, Text("")) => Done::Unchanged,
+            (Self::MaskBetween { first, last }, Text(text) | Number(text)) => {
+                Done::Text(masked_between(text, *first, *last))
+            }
+            (Self::PseudonymOf { what, prefix }, Text(text) | Number(text)) => {
+                let canonical = canonical(what, text);
+                canonical.map_or(Done::Mismatch, |text| Done::Text(pseudonym(prefix, &text, keys)))
+            }
+            (Self::BucketBySize { size, low }, Text(text)) if is_number(text) => {
+                bucket(floor(text).map(|floor| by_size(floor, *size)), *low, Done::Text)
+            }
+            (Self::BucketBySize { size, low }, Number(text)) => {
+                bucket(floor(text).map(|floor| by_size(floor, *size)), *low, Done::Number)
+            }
+            (Self::BucketByEdges { edges, low }, Text(text)) if is_number(text) => {
+                bucket(floor(text).map(|floor| by_edges(floor, edges)), *low, Done::Text)
+            }
+            (Self::BucketByEdges { edges, low }, Number(text)) => {
+                bucket(floor(text).map(|floor| by_edges(floor, edges)), *low, Done::Number)
+            }
+            _ => Done::Mismatch,
+        }
+    }
+}
+
+/// The text or the bare spelling that a constant, written as JSON, is.
+fn constant_of(constant: &str) -> Done {
+    match json::parse(constant.as_bytes()).map(|parsed| parsed.root.kind) {
+        Ok(json::Kind::Text(text)) => Done::Text(text),
+        _ => Done::Number(constant.to_owned()),
+    }
+}
+
+/// A constant as a key or a header has it.
+pub fn bare(constant: &str) -> Vec<u8> {
+    match constant_of(constant) {
+        Done::Text(text) => text.into_bytes(),
+        _ => constant.into(),
+    }
+}
+
+/// The canonical spelling of what a value is taken for.
+fn canonical(what: &What, text: &str) -> Option<String> {
+    match what {
+        What::Email => {
+            let (local, domain) = email(text)?;
+            let untagged = local.split('+').next().filter(|name| !name.is_empty());
+            Some(format!("{}@{domain}", untagged.unwrap_or(local)).to_lowercase())
+        }
+        What::Phone(country) => phone(text, country),
+        What::Ip => ip(text).map(|address| address.to_string()),
+    }
+}
+
+/// Local part and domain of a mail address.
+fn email(text: &str) -> Option<(&str, &str)> {
+    let (local, domain) = text.trim_matches(' ').split_once('@')?;
+    let bad = |c: char| c.is_whitespace() || c.is_control();
+    let local_bad = |c: char| bad(c) || "\"(),:;<>@[\\]".contains(c);
+    let domain_bad =
+        |c: char| bad(c) || c.is_ascii() && !(c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let fits = !local.is_empty()
+        && local.len() <= 64
+        && domain.len() <= 253
+        && !local.contains(local_bad)
+        && !domain.contains(domain_bad)
+        && domain.split('.').all(|label| !label.is_empty());
+    fits.then_some((local, domain))
+}
+
+fn phone(text: &str, country: &str) -> Option<String> {
+    let text = text.trim_matches(' ');
+    let international = text.starts_with('+');
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let text = if international { text.replacen("(0)", "", 1) } else { text.to_owned() };
+    if !text.chars().all(|c| c.is_ascii_digit() || " -./()".contains(c)) {
+        return None;
+    }
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    let with_code = if international {
+        digits
+    } else if let Some(rest) = digits.strip_prefix("00") {
+        rest.to_owned()
+    } else if country.is_empty() {
+        digits
+    } else if let Some(rest) = digits.strip_prefix('0') {
+        format!("{country}{rest}")
+    } else if digits.starts_with(country) && digits.len() >= country.len() + 7 {
+        digits
+    } else {
+        format!("{country}{digits}")
+    };
+    (4..=15).contains(&with_code.len()).then_some(with_code)
+}
+
+/// One address, in any dress.
+fn ip(text: &str) -> Option<IpAddr> {
+    let text = text.trim_matches(' ');
+    let dressed = text.strip_prefix('[').and_then(|inside| inside.split_once(']'));
+    let bare = match dressed {
+        Some((inside, port)) if port.is_empty() || port.strip_prefix(':').is_some_and(is_port) => {
+            inside
+        }
+        Some(_) => return None,
+        None => text,
+    };
+    if dressed.is_none() {
+        let host = match text.split_once(':') {
+            Some((host, port)) if is_port(port) => host,
+            _ => text,
+        };
+        if let Ok(address) = host.parse::<Ipv4Addr>() {
+            return Some(address.into());
+        }
+    }
+    let address: Ipv6Addr = without_zone(bare)?.parse().ok()?;
+    Some(address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4))
+}
+
+/// `mask` with `keep_separators`.
+fn masked_between(text: &str, first: usize, last: usize) -> String {
+    let separator = |c: char| c == ' ' || (c.is_ascii() && c.is_ascii_punctuation());
+    let others: Vec<usize> =
+        text.chars().enumerate().filter(|(_, c)| !separator(*c)).map(|(at, _)| at).collect();
+    if others.len() <= first + last {
+        return text.chars().map(|_| '*').collect();
+    }
+    let hidden = &others[first..others.len() - last];
+    text.chars().enumerate().map(|(at, c)| if hidden.contains(&at) { '*' } else { c }).collect()
+}
+
+/// The largest integer not above a number, if it has at most 30 digits.
+fn floor(text: &str) -> Option<i128> {
+    let number = decimal(text);
+    let length = i128::try_from(number.digits.len()).expect("short") + number.exponent;
+    if number.digits.is_empty() {
+        return Some(0);
+    }
+    if length > 30 {
+        return None;
+    }
+    let (whole, rest) = if number.exponent >= 0 {
+        let zeros = "0".repeat(usize::try_from(number.exponent).expect("few"));
+        (format!("{}{zeros}", number.digits), "")
+    } else {
+        let (whole, rest) = number.digits.split_at(usize::try_from(length.max(0)).expect("few"));
+        (format!("0{whole}"), rest)
+    };
+    let whole: i128 = whole.parse().expect("digits");
+    let is_whole = rest.bytes().all(|digit| digit == b'0');
+    Some(if !number.minus {
+        whole
+    } else if is_whole {
+        -whole
+    } else {
+        -whole - 1
+    })
+}
+
+/// Ends of a range; `None` is without end.
+type Range = (Option<i128>, Option<i128>);
+
+fn by_size(floor: i128, size: i64) -> Range {
+    let size = i128::from(size);
+    let mut low = floor / size * size;
+    if low > floor {
+        low -= size;
+    }
+    (Some(low), Some(low + size))
+}
+
+fn by_edges(floor: i128, edges: &[i64]) -> Range {
+    let edges = || edges.iter().map(|edge| i128::from(*edge));
+    (edges().rfind(|edge| *edge <= floor), edges().find(|edge| *edge > floor))
+}
+
+fn bucket(range: Option<Range>, low_only: bool, done: fn(String) -> Done) -> Done {
+    match (range, low_only) {
+        (None, _) | (Some((None, _)), true) => Done::Mismatch,
+        (Some((Some(low), _)), true) => done(low.to_string()),
+        (Some((Some(low), Some(high))), false) => Done::Text(format!("{low}..{high}")),
+        (Some((None, Some(high))), false) => Done::Text(format!("<{high}")),
+        (Some((Some(low), None)), false) => Done::Text(format!(">={low}")),
+        (Some((None, None)), false) => unreachable!("there is an edge"),
+    }
+}

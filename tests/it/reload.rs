@@ -1,0 +1,188 @@
+//! Policies and keys without a restart, through the program: a signal, a request, a file that
+//! changes. No broker is needed: limpid waits for one and reloads meanwhile.
+
+use crate::cli::limpid;
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Far more than any of it takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Service {
+    child: Child,
+    dir: tempfile::TempDir,
+    address: String,
+    log: Receiver<Value>,
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Service {
+    /// A service with one policy, which looks for changes as `watch` says.
+    fn start(watch: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("policies")).unwrap();
+        let config = format!(
+            "brokers: 127.0.0.1:1\nlanes: 1\npolicies: policies\nreload: {{watch: {watch}}}\n\
+             admin: {{listen: '127.0.0.1:0'}}\nquarantine: {{topic: q}}\n\
+             routes: [{{name: web, topics: [raw], clean: clean, default_policy: acme}}]\n"
+        );
+        fs::write(dir.path().join("limpid.yaml"), config).unwrap();
+        fs::write(dir.path().join("policies/acme.yaml"), policy("acme", 1)).unwrap();
+        let config = dir.path().join("limpid.yaml");
+        let mut command = limpid(&["run", "--log", "json", "--config", config.to_str().unwrap()]);
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (sender, log) = channel();
+        thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let _ = sender.send(serde_json::from_str(&line).unwrap_or(Value::String(line)));
+            }
+        });
+        let mut service = Self { child, dir, address: String::new(), log };
+        let line = service.await_log("admin server listens");
+        service.address = line["address"].as_str().unwrap().to_owned();
+        service
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.dir.path().join("policies").join(name), text).unwrap();
+    }
+
+    /// The next line of the log with this message.
+    fn await_log(&self, message: &str) -> Value {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let line = self.log.recv_timeout(end.saturating_duration_since(Instant::now()));
+            let line = line.unwrap_or_else(|_| panic!("no {message:?} in the log"));
+            if line["message"] == message {
+                return line;
+            }
+        }
+    }
+
+    fn request(&self, request: &str) -> (String, String) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(stream, "{request} HTTP/1.1\r\nHost: limpid\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.lines().next().unwrap().to_owned(), body.to_owned())
+    }
+
+    fn reload(&self) -> (String, Value) {
+        let (status, body) = self.request("POST /reload");
+        (status, serde_json::from_str(&body).unwrap())
+    }
+
+    fn hang_up(&self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+    }
+
+    fn policies(&self) -> Value {
+        let (_, body) = self.request("GET /readyz");
+        serde_json::from_str::<Value>(&body).unwrap()["policies"].clone()
+    }
+
+    #[track_caller]
+    fn has_metric(&self, line: &str) {
+        let (_, text) = self.request("GET /metrics");
+        assert!(text.lines().any(|found| found == line), "no {line:?} in\n{text}");
+    }
+}
+
+fn policy(tenant: &str, version: u32) -> String {
+    format!("tenant: {tenant}\nversion: {version}\nrules: []\n")
+}
+
+#[test]
+fn a_signal_and_a_request_bring_new_policies() {
+    let service = Service::start("never");
+    let first = service.policies();
+    assert_eq!((&first["count"], &first["refused"]), (&1.into(), &Value::Null));
+    service.has_metric("limpid_policy_reload_successful 1");
+    service.has_metric("limpid_policy_info{rules=\"0\",tenant=\"acme\",version=\"1\"} 1");
+
+    service.write("beta.yaml", &policy("beta", 1));
+    service.hang_up();
+    let line = service.await_log("policies reloaded");
+    assert_eq!((&line["by"], &line["policies"]), (&"SIGHUP".into(), &2.into()), "{line}");
+    let second = service.policies();
+    assert_eq!(second["count"], 2);
+    assert_ne!(second["fingerprint"], first["fingerprint"]);
+
+    service.write("acme.yaml", &policy("acme", 2));
+    let (status, report) = service.reload();
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    assert_eq!((&report["outcome"], &report["compiled"]), (&"loaded".into(), &1.into()));
+    assert_eq!(service.reload().1["outcome"], "unchanged");
+    service.has_metric("limpid_policy_info{rules=\"0\",tenant=\"acme\",version=\"2\"} 1");
+    service.has_metric("limpid_policy_reloads_total{outcome=\"loaded\"} 2");
+    service.has_metric("limpid_policy_reloads_total{outcome=\"unchanged\"} 1");
+    let (_, metrics) = service.request("GET /metrics");
+    assert!(!metrics.contains("tenant=\"acme\",version=\"1\""), "{metrics}");
+}
+
+#[test]
+fn what_is_refused_changes_nothing_and_is_seen_everywhere() {
+    let service = Service::start("never");
+    let good = service.policies();
+    service.write("acme.yaml", "tenant: acme\nversion: 2\nrules: [{fields: a, do: canary}]\n");
+    let (status, report) = service.reload();
+    assert_eq!(status, "HTTP/1.1 422 Unprocessable Entity");
+    assert_eq!(report["outcome"], "refused");
+    let fault = report["faults"][0].as_str().unwrap();
+    assert!(fault.contains("acme.yaml:3:25: ") && fault.ends_with(" [P005]"), "{fault}");
+
+    let line = service.await_log("policies refused: the last good ones stay");
+    assert_eq!(line["faults"], 1);
+    service.await_log(fault);
+    let state = service.policies();
+    assert_eq!((&state["fingerprint"], &state["loaded"]), (&good["fingerprint"], &good["loaded"]));
+    assert_eq!(state["refused"]["faults"], 1);
+    service.has_metric("limpid_policy_reload_successful 0");
+    service.has_metric("limpid_policy_reloads_total{outcome=\"refused\"} 1");
+    service.has_metric("limpid_policy_info{rules=\"0\",tenant=\"acme\",version=\"1\"} 1");
+
+    service.write("acme.yaml", &policy("acme", 1));
+    assert_eq!(service.reload().1["outcome"], "loaded");
+    assert_eq!(service.policies()["refused"], Value::Null);
+    service.has_metric("limpid_policy_reload_successful 1");
+}
+
+#[test]
+fn a_route_s_default_policy_cannot_be_taken_away() {
+    let service = Service::start("never");
+    service.write("acme.yaml", &policy("other", 1));
+    let report = service.reload().1;
+    assert_eq!(report["outcome"], "refused");
+    assert!(report["faults"][0].as_str().unwrap().contains("default_policy: acme"), "{report}");
+    // Still so when nothing has changed since.
+    assert_eq!(service.reload().1["outcome"], "refused");
+    service.has_metric("limpid_policy_info{rules=\"0\",tenant=\"acme\",version=\"1\"} 1");
+}
+
+#[test]
+fn a_changed_file_is_found_without_being_told() {
+    let service = Service::start("100ms");
+    service.write("beta.yaml", &policy("beta", 1));
+    let line = service.await_log("policies reloaded");
+    assert_eq!((&line["by"], &line["policies"]), (&"watch".into(), &2.into()), "{line}");
+    service.write("beta.yaml", "tenant: beta\n");
+    service.await_log("policies refused: the last good ones stay");
+    service.write("beta.yaml", &policy("beta", 2));
+    service.await_log("policies reloaded");
+    service.has_metric("limpid_policy_info{rules=\"0\",tenant=\"beta\",version=\"2\"} 1");
+}
