@@ -16,7 +16,7 @@
 use super::stamp::{Stamp, settled};
 use crate::document::{Faults, Source, Span};
 use crate::keys::{Keyring, SecretSource};
-use crate::policy::{self, Alike, Lookup, Plan, Policies};
+use crate::policy::{self, Alike, CompiledPolicy, Lookup, Plan, Policies, Shared};
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -33,6 +33,8 @@ pub struct Library {
     keys: Option<Arc<Keyring>>,
     held: HashMap<OsString, Held>,
     alike: Alike,
+    /// What the files that policies share looked like, and how many they were.
+    shared: Option<(Look, usize)>,
     /// Something differs from the set that was handed out last.
     changed: bool,
     /// What the files looked like when they were loaded last, with or without a fault.
@@ -42,6 +44,14 @@ pub struct Library {
 /// How the files look from outside: differs when one of them does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look(u64);
+
+impl Look {
+    fn from(hasher: &blake3::Hasher) -> Self {
+        let mut look = [0; 8];
+        look.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+        Self(u64::from_le_bytes(look))
+    }
+}
 
 /// What tells sets of policies apart: a hash over their texts. Equal on machines that have the same
 /// policies in force.
@@ -55,6 +65,8 @@ struct Held {
     text_hash: [u8; 32],
     /// The keyring's entry that it was compiled with.
     key: Option<String>,
+    /// It depends on files that policies share.
+    shares: bool,
     plan: Plan,
 }
 
@@ -92,6 +104,7 @@ impl Library {
             keys: None,
             held: HashMap::new(),
             alike: Alike::default(),
+            shared: None,
             changed: true,
             looked: None,
         }
@@ -102,9 +115,10 @@ impl Library {
     pub fn load(&mut self, faults: &mut Faults) -> Option<Loaded> {
         let before = faults.len();
         let folder = Stamp::of(&self.folder);
-        let files = self.stamped(faults);
-        self.looked = Some(self.look_of(&files));
+        let (files, shared) = self.stamped(faults);
+        self.looked = Some(self.look_of(&files, &shared));
         self.read_keys(faults);
+        self.forget_sharing(&shared);
         let compiled = self.refresh(&files, faults);
         if Stamp::of(&self.folder) != folder {
             let here = Source::new(self.folder.display().to_string(), "");
@@ -127,7 +141,8 @@ impl Library {
     /// Looks at the files without reading them.
     #[must_use]
     pub fn look(&self) -> Look {
-        self.look_of(&self.stamped(&mut Faults::default()))
+        let (files, shared) = self.stamped(&mut Faults::default());
+        self.look_of(&files, &shared)
     }
 
     /// What the files looked like at the last load.
@@ -136,22 +151,37 @@ impl Library {
         self.looked
     }
 
-    fn look_of(&self, files: &[Stamped]) -> Look {
+    fn look_of(&self, files: &[Stamped], shared: &[Stamped]) -> Look {
         let mut hasher = blake3::Hasher::new();
         if let Some(SecretSource::File(path)) = &self.keyring {
             Stamp::of(path).write(path, &mut hasher);
         }
-        files.iter().for_each(|(stamp, path)| stamp.write(path, &mut hasher));
-        let mut look = [0; 8];
-        look.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-        Look(u64::from_le_bytes(look))
+        files.iter().chain(shared).for_each(|(stamp, path)| stamp.write(path, &mut hasher));
+        Look::from(&hasher)
     }
 
-    fn stamped(&self, faults: &mut Faults) -> Vec<Stamped> {
+    /// Forgets what depends on files that policies share, if one of those has changed. If one came or
+    /// went, that is everything: a base holds for policies that do not name it.
+    fn forget_sharing(&mut self, shared: &[Stamped]) {
+        let mut hasher = blake3::Hasher::new();
+        shared.iter().for_each(|(stamp, path)| stamp.write(path, &mut hasher));
+        let (look, count) = (Look::from(&hasher), shared.len());
+        let settled = shared.iter().all(|(stamp, _)| settled(stamp));
+        let before = self.shared.replace((look, count));
+        if before.is_none_or(|(_, before)| before != count) {
+            self.retain(|_, _| false);
+        } else if !settled || before.is_none_or(|(before, _)| before != look) {
+            self.retain(|_, held| !held.shares);
+        }
+    }
+
+    /// The policies and the files that they share.
+    fn stamped(&self, faults: &mut Faults) -> (Vec<Stamped>, Vec<Stamped>) {
         let files = policy::files(&self.folder, faults);
         // Ten thousand questions to the system are most of what a small reload costs.
-        let stamps = in_parallel(&files, |path| Stamp::of(path));
-        stamps.into_iter().zip(files).collect()
+        let stamps = in_parallel(&files.policies, |path| Stamp::of(path));
+        let shared = files.shared.into_iter().map(|path| (Stamp::of(&path), path)).collect();
+        (stamps.into_iter().zip(files.policies).collect(), shared)
     }
 
     /// Reads the keyring again, and forgets what was compiled with a secret that has changed.
@@ -179,7 +209,8 @@ impl Library {
         self.forget_vanished(files);
         let stale = files.iter().filter(|file| !self.is_fresh(file)).map(|(_, path)| path);
         let stale: Vec<&PathBuf> = stale.collect();
-        let read = in_parallel(&stale, |path| self.read(path));
+        let shared = Shared::default();
+        let read = in_parallel(&stale, |path| self.read(path, &shared));
         let mut compiled = 0;
         for (path, read) in stale.into_iter().zip(read) {
             match read {
@@ -215,7 +246,7 @@ impl Library {
         self.held.get(path.as_os_str()).is_some_and(|held| held.settled && held.stamp == *stamp)
     }
 
-    fn read(&self, path: &Path) -> Read {
+    fn read(&self, path: &Path, shared: &Shared) -> Read {
         let mut faults = Faults::default();
         let name = path.display().to_string();
         let (text, stamp, settled) = match read_whole(path) {
@@ -231,9 +262,9 @@ impl Library {
             return Read::Same(stamp, settled);
         }
         let source = Source::new(name, text);
-        match compile(&source, self.keys.as_deref(), &mut faults) {
-            Some((plan, key)) => {
-                Read::Compiled(Box::new(Held { stamp, settled, text_hash, key, plan }))
+        match compile(&source, shared, self.keys.as_deref(), &mut faults) {
+            Some(CompiledPolicy { plan, key, shares, .. }) => {
+                Read::Compiled(Box::new(Held { stamp, settled, text_hash, key, shares, plan }))
             }
             None => Read::Refused(faults),
         }
@@ -280,20 +311,21 @@ fn read_whole(path: &Path) -> Result<(String, Stamp, bool), String> {
     Ok((text, before, settled))
 }
 
-/// A policy's plan, once its tests have passed, and the name of its key.
+/// A policy whose tests have passed.
 fn compile(
     source: &Arc<Source>,
+    shared: &Shared,
     keys: Option<&Keyring>,
     faults: &mut Faults,
-) -> Option<(Plan, Option<String>)> {
-    let policy = policy::compile(source, keys, faults)?;
+) -> Option<CompiledPolicy> {
+    let policy = policy::compile_sharing(source, shared, keys, faults)?;
     if !policy.tests.is_empty() {
         let alone = Policies::of(vec![policy.plan.clone()]).ok()?;
         if policy.tests.run(&alone, faults) > 0 {
             return None;
         }
     }
-    Some((policy.plan, policy.key))
+    Some(policy)
 }
 
 fn fingerprint(held: &[&Held]) -> Fingerprint {
