@@ -227,14 +227,15 @@ fn rules(lists: &Lists<'_>, reader: &mut Reader<'_>) -> Vec<Option<Rule>> {
         );
         return Vec::new();
     }
-    let base = lists.base.iter().zip(1..).map(|(rule, n)| built(rule, format!("base {n}"), reader));
+    let base =
+        lists.base.iter().zip(1..).map(|(rule, n)| built(rule, &format!("base {n}"), reader));
     let mut all: Vec<Option<Rule>> = base.collect();
-    all.extend(lists.own.iter().zip(1..).map(|(rule, n)| built(rule, n.to_string(), reader)));
+    all.extend(lists.own.iter().zip(1..).map(|(rule, n)| built(rule, &n.to_string(), reader)));
     all
 }
 
 /// A rule, called by its number and its transform.
-fn built(rule: &syntax::Rule, number: String, reader: &mut Reader<'_>) -> Option<Rule> {
+fn built(rule: &syntax::Rule, number: &str, reader: &mut Reader<'_>) -> Option<Rule> {
     let At { value: spec, span } = rule.transform.as_ref()?;
     match (spec.build)(rule.args.as_ref()?) {
         Ok(transform) => {

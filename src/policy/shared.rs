@@ -52,7 +52,12 @@ impl Shared {
     pub(super) fn base(&self, policy: &Source, faults: &mut Faults) -> Found<Base> {
         let mut bases = self.bases.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = folder::of(policy);
-        bases.entry(folder).or_insert_with(|| find(policy, BASE, faults, base)).clone()
+        bases
+            .entry(folder)
+            .or_insert_with(|| {
+                find(policy, BASE, faults, |root, source, faults| base(&root, source, faults))
+            })
+            .clone()
     }
 
     fn set(&self, policy: &Source, name: &str, faults: &mut Faults) -> Found<RuleSet> {
@@ -115,9 +120,9 @@ fn find<T>(
     read.map(|read| Some(Arc::new(read))).ok_or(())
 }
 
-fn base(root: Node, source: Arc<Source>, faults: &mut Faults) -> Option<Base> {
+fn base(root: &Node, source: Arc<Source>, faults: &mut Faults) -> Option<Base> {
     let mut reader = Reader::new(&source, faults);
-    let mut table = Table::new(&root, "a base", &mut reader)?;
+    let mut table = Table::new(root, "a base", &mut reader)?;
     let unlisted = table.take("unlisted").and_then(|field| syntax::unlisted(&field, &mut reader));
     let rules = table.need("rules", &mut reader).and_then(|field| field.list(&mut reader));
     let rules = rules.unwrap_or_default();

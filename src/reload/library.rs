@@ -33,8 +33,8 @@ pub struct Library {
     keys: Option<Arc<Keyring>>,
     held: HashMap<OsString, Held>,
     alike: Alike,
-    /// What the files that policies share looked like, and how many they were.
-    shared: Option<(Look, usize)>,
+    /// What the files that policies share held at the last load.
+    shared: Option<SharedTexts>,
     /// Something differs from the set that was handed out last.
     changed: bool,
     /// What the files looked like when they were loaded last, with or without a fault.
@@ -56,6 +56,13 @@ impl Look {
 /// What tells sets of policies apart: a hash over their texts. Equal on machines that have the same
 /// policies in force.
 pub type Fingerprint = [u8; 8];
+
+/// The files that policies share: few, so they are read at every load.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct SharedTexts {
+    hash: [u8; 32],
+    count: usize,
+}
 
 /// A policy without a fault.
 struct Held {
@@ -164,13 +171,18 @@ impl Library {
     /// went, that is everything: a base holds for policies that do not name it.
     fn forget_sharing(&mut self, shared: &[Stamped]) {
         let mut hasher = blake3::Hasher::new();
-        shared.iter().for_each(|(stamp, path)| stamp.write(path, &mut hasher));
-        let (look, count) = (Look::from(&hasher), shared.len());
-        let settled = shared.iter().all(|(stamp, _)| settled(stamp));
-        let before = self.shared.replace((look, count));
-        if before.is_none_or(|(_, before)| before != count) {
+        for (_, path) in shared {
+            // One that cannot be read is a fault of those that need it.
+            let text = std::fs::read(path).unwrap_or_default();
+            hasher.update(path.as_os_str().as_encoded_bytes());
+            hasher.update(&text.len().to_le_bytes());
+            hasher.update(&text);
+        }
+        let now = SharedTexts { hash: *hasher.finalize().as_bytes(), count: shared.len() };
+        let before = self.shared.replace(now);
+        if before.is_none_or(|before| before.count != now.count) {
             self.retain(|_, _| false);
-        } else if !settled || before.is_none_or(|(before, _)| before != look) {
+        } else if before.is_none_or(|before| before.hash != now.hash) {
             self.retain(|_, held| !held.shares);
         }
     }
@@ -283,7 +295,7 @@ impl Library {
     /// The set of all files; `None` if a tenant has two policies.
     fn hand_out(&mut self, files: &[Stamped], compiled: usize) -> Option<Loaded> {
         let held: Vec<&Held> = self.held_of(files).collect();
-        let fingerprint = fingerprint(&held);
+        let fingerprint = fingerprint(&held, self.shared);
         let policies = match self.changed {
             true => Some(Policies::of(held.iter().map(|held| held.plan.clone()).collect()).ok()?),
             false => None,
@@ -328,8 +340,11 @@ fn compile(
     Some(policy)
 }
 
-fn fingerprint(held: &[&Held]) -> Fingerprint {
+fn fingerprint(held: &[&Held], shared: Option<SharedTexts>) -> Fingerprint {
     let mut hasher = blake3::Hasher::new();
+    if let Some(SharedTexts { hash, count: 1.. }) = shared {
+        hasher.update(&hash);
+    }
     for held in held {
         hasher.update(&held.text_hash);
     }
@@ -468,6 +483,28 @@ mod tests {
         assert_eq!(load(&mut library), (0, versions(&[("acme", 2)])));
         fs::write(dir.path().join("c.yaml"), policy("gamma", 1)).expect("a file");
         assert_eq!(load(&mut library), (1, versions(&[("acme", 2), ("gamma", 1)])));
+    }
+
+    #[test]
+    fn what_shares_a_file_is_compiled_anew_when_that_changes() {
+        let including = format!("{}  - include: _a.yaml\n", policy("beta", 1).replace(" []", ""));
+        let set = "rules: [{fields: a, do: drop}]\n";
+        let dir = folder(&[("a.yaml", ACME), ("b.yaml", &including), ("_a.yaml", set)]);
+        let mut library = library(&dir);
+        let both = versions(&[("acme", 1), ("beta", 1)]);
+        assert_eq!(load(&mut library), (2, both.clone()));
+        let before = library.load(&mut Faults::default()).expect("no fault").fingerprint;
+        let looked = library.look();
+        fs::write(dir.path().join("_a.yaml"), "rules: [{fields: b, do: drop}]\n").expect("a file");
+        assert_ne!(library.look(), looked);
+        assert_eq!(load(&mut library), (1, both.clone()));
+        let after = library.load(&mut Faults::default()).expect("no fault").fingerprint;
+        assert_ne!(before, after);
+        // A base holds for all, and so does its end.
+        fs::write(dir.path().join("_base.yaml"), "rules: []\n").expect("a file");
+        assert_eq!(load(&mut library), (2, both.clone()));
+        fs::remove_file(dir.path().join("_base.yaml")).expect("removed");
+        assert_eq!(load(&mut library), (2, both));
     }
 
     #[test]

@@ -44,9 +44,8 @@ struct Join<'a> {
 impl Join<'_> {
     fn node(&mut self, a: &Node, b: &Node) -> Result<Node, TooManyStates> {
         let count = a.elements.len().max(b.elements.len());
-        let names = a.names.keys().chain(b.names.keys());
-        let member =
-            |name: &Box<str>| Ok((name.clone(), self.number((a.member(name), b.member(name)))?));
+        let names = a.names.keys().chain(b.names.keys()).map(|name| &**name);
+        let member = |name: &str| Ok((name.into(), self.number((a.member(name), b.member(name)))?));
         let names = names.map(member).collect::<Result<_, _>>()?;
         let element = |number| self.number((a.element(number), b.element(number)));
         Ok(Node {
