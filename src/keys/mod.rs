@@ -1,36 +1,39 @@
 //! Keys: the keyring, epochs, and the derivation of pseudonym keys.
 //!
 //! A keyring holds named secrets. A policy names one; from it, the tenant's name and the epoch of
-//! the record's time a 32-byte pseudonym key is derived. Secrets are zeroized when dropped, have
-//! no `Display`, and their `Debug` prints nothing of them.
+//! the record's time a 32-byte pseudonym key is derived. Secrets lie in memory that is not swapped or
+//! dumped, are zeroized when dropped, have no `Display`, and their `Debug` prints nothing of them.
 
 mod derive;
 mod keyring;
+mod locked;
 mod pair;
+mod secrets;
 mod source;
 
-pub use derive::{Epoch, EpochKeys, PseudonymKey, Pseudonyms, Purpose};
+pub use derive::{Epoch, EpochKeys, Period, PseudonymKey, Pseudonyms, Purpose};
 pub use keyring::{Keyring, keyring_entry};
 pub(crate) use pair::Kem;
 pub use pair::{KEY_ID_BYTES, KeyFault, PrivateKey, PublicKey};
+pub use secrets::{NoSecret, SecretIndex, Secrets};
 pub use source::SecretSource;
 
 use crate::error::{Error, Result};
+use locked::Locked;
 use std::fmt;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
 
 /// A secret's length in bytes.
 pub const SECRET_BYTES: usize = 32;
 
 /// A named secret of the keyring.
-#[derive(Zeroize, ZeroizeOnDrop)]
-pub struct Secret([u8; SECRET_BYTES]);
+pub struct Secret(Locked);
 
 impl Secret {
     /// A secret of these bytes.
     #[must_use]
-    pub const fn new(bytes: [u8; SECRET_BYTES]) -> Self {
-        Self(bytes)
+    pub fn new(bytes: [u8; SECRET_BYTES]) -> Self {
+        Self(Locked::new(bytes))
     }
 
     /// A fresh one, from the operating system's randomness.
@@ -38,17 +41,17 @@ impl Secret {
     /// # Errors
     /// The operating system gives none.
     pub fn generate() -> Result<Self> {
-        Ok(Self(*random()?))
+        Ok(Self::new(*random()?))
     }
 
     /// The bytes, for derivation only.
     pub(crate) const fn expose(&self) -> &[u8; SECRET_BYTES] {
-        &self.0
+        self.0.expose()
     }
 
     /// Is it the same secret? Only for two that were just read from one file.
     fn same(&self, other: &Self) -> bool {
-        self.0 == other.0
+        self.expose() == other.expose()
     }
 }
 
@@ -56,6 +59,12 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
     }
+}
+
+/// Could the system keep every secret so far from being swapped out?
+#[must_use]
+pub fn all_locked() -> bool {
+    locked::all_locked()
 }
 
 /// Fresh bytes of the operating system's randomness.

@@ -2,10 +2,9 @@
 
 use data_encoding::HEXLOWER;
 use limpid::format::{Out, Scalar};
-use limpid::keys::{Epoch, Pseudonyms, Secret};
+use limpid::keys::{Epoch, Pseudonyms, Secret, Secrets};
 use limpid::transform::{Arg, Context, Outcome, named};
 use serde_json::Value;
-use std::sync::Arc;
 
 #[test]
 fn pseudonyms_are_those_of_the_vectors() {
@@ -19,10 +18,10 @@ fn pseudonyms_are_those_of_the_vectors() {
 
 fn pseudonym(vector: &Value) -> String {
     let secret = HEXLOWER.decode(text(vector, "secret").as_bytes()).unwrap();
-    let secret = Arc::new(Secret::new(secret.try_into().unwrap()));
+    let secret = Secrets::from(Secret::new(secret.try_into().unwrap()));
     let epoch = Epoch::every_ms(vector["epoch_ms"].as_u64().unwrap());
     let source = Pseudonyms::new(secret, text(vector, "tenant"), epoch);
-    let keys = source.keys(epoch.number(vector["timestamp_ms"].as_i64()).unwrap());
+    let keys = source.keys(source.period(vector["timestamp_ms"].as_i64()).unwrap());
 
     let arguments = [Arg::Text(text(vector, "prefix").to_owned())];
     let transform = (named("pseudonymize").unwrap().build)(&arguments).unwrap();
