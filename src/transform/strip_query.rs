@@ -55,7 +55,7 @@ impl StripQuery {
             return Outcome::Unchanged;
         }
         out.open();
-        if !user_info.is_empty() {
+        if user_info.start > 0 {
             out.push_piece(&parts.path[..user_info.start]);
         }
         out.push_piece(&parts.path[user_info.end..]);
@@ -209,6 +209,7 @@ mod tests {
     fn query_fragment_and_user_info_go() {
         for (before, after) in [
             ("https://h/p?x=1", "https://h/p"),
+            ("HTTPS://h/p?x=1", "HTTPS://h/p"),
             ("https://h/p?x=1&a=2;b=3;utm_source=m#f", "https://h/p?a=2&utm_source=m"),
             ("https://h/p#f?a=1", "https://h/p"),
             ("https://u:p@h/p@q", "https://h/p@q"),
