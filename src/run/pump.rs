@@ -246,8 +246,8 @@ impl<'a, B: Broker> Pump<'a, B> {
                 self.rewound(outcome)?;
             }
             Action::Leave => {
-                if self.lane.in_flight() > 0 {
-                    let batches = self.lane.in_flight();
+                let batches = self.lane.undelivered();
+                if batches > 0 {
                     tracing::warn!(batches, "not drained in time; they will be read again");
                 }
                 self.broker.leave();
