@@ -4,16 +4,24 @@
 //! the record's time a 32-byte pseudonym key is derived. Secrets are zeroized when dropped, have
 //! no `Display`, and their `Debug` prints nothing of them.
 
+mod cipher;
 mod derive;
+mod digits;
+mod ipcrypt;
 mod keyring;
 mod pair;
 mod source;
+mod token;
 
-pub use derive::{Epoch, EpochKeys, PseudonymKey, Pseudonyms, Purpose};
+pub(crate) use cipher::Cipher;
+pub use derive::{Epoch, EpochKeys, PseudonymKey, Pseudonyms, Purpose, Purposes};
+pub(crate) use digits::{DIGITS, Digits};
+pub(crate) use ipcrypt::Address;
 pub use keyring::{Keyring, keyring_entry};
 pub(crate) use pair::Kem;
 pub use pair::{KEY_ID_BYTES, KeyFault, PrivateKey, PublicKey};
 pub use source::SecretSource;
+pub use token::{Revealed, TOKEN_PREFIX, TOKEN_TEXT_BYTES_MAX, Token, TokenKind};
 
 use crate::error::{Error, Result};
 use std::fmt;
@@ -21,6 +29,9 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// A secret's length in bytes.
 pub const SECRET_BYTES: usize = 32;
+
+/// What tokens call a secret by; two secrets of a keyring have the same once in 2^32 pairs.
+pub type SecretId = [u8; 4];
 
 /// A named secret of the keyring.
 #[derive(Zeroize, ZeroizeOnDrop)]
@@ -44,6 +55,13 @@ impl Secret {
     /// The bytes, for derivation only.
     pub(crate) const fn expose(&self) -> &[u8; SECRET_BYTES] {
         &self.0
+    }
+
+    /// A short name for it that tells nothing of it: the first bytes of another derivation.
+    #[must_use]
+    pub fn id(&self) -> SecretId {
+        let hash = blake3::derive_key("limpid secret id v1", &self.0);
+        std::array::from_fn(|index| hash[index])
     }
 
     /// Is it the same secret? Only for two that were just read from one file.

@@ -50,6 +50,7 @@ pub fn check(
         rules.push(rule);
         id
     });
+    let purposes = rules.iter().filter_map(|rule| rule.transform.purpose()).collect();
     let key_rule = places.iter().find(|named| named.place == Place::Key).map(|named| named.rule);
     let any_header = rest.map(|rest| (HeaderName::Any, rest));
     Some(Plan {
@@ -60,7 +61,7 @@ pub fn check(
         key_rule: key_rule.or(rest),
         header_rules: places.iter().filter_map(Named::header).chain(any_header).collect(),
         unlisted: written.unlisted,
-        pseudonyms,
+        pseudonyms: pseudonyms.map(|pseudonyms| pseudonyms.with(purposes)),
     })
 }
 
