@@ -19,14 +19,16 @@ pub enum Reason {
     Tenant,
     /// A rule with `mismatch: quarantine` met a value of another kind.
     Mismatch,
+    /// The secret of the record's time is destroyed, or was never made.
+    Key,
     /// A bug in limpid: the kernel panicked on this record.
     Internal,
 }
 
 impl Reason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 5] =
-        [Self::Malformed, Self::Limits, Self::Tenant, Self::Mismatch, Self::Internal];
+    pub const ALL: [Self; 6] =
+        [Self::Malformed, Self::Limits, Self::Tenant, Self::Mismatch, Self::Key, Self::Internal];
 
     /// The reason's name in headers, metrics and summaries.
     #[must_use]
@@ -36,6 +38,7 @@ impl Reason {
             Self::Limits => "limits",
             Self::Tenant => "tenant",
             Self::Mismatch => "mismatch",
+            Self::Key => "key",
             Self::Internal => "internal",
         }
     }

@@ -524,7 +524,10 @@ fn read_once(reader: &mut impl Read, into: &mut Vec<u8>, room: usize) -> io::Res
 }
 
 /// Undoes gzip or zstd, known by their first bytes; also says whether there was any to undo.
-fn decompressed(mut reader: Box<dyn Read + Send>) -> io::Result<(Box<dyn Read + Send>, bool)> {
+///
+/// # Errors
+/// The first bytes cannot be read.
+pub fn decompressed(mut reader: Box<dyn Read + Send>) -> io::Result<(Box<dyn Read + Send>, bool)> {
     const GZIP: [u8; 2] = [0x1f, 0x8b];
     const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
     let mut first = Vec::with_capacity(ZSTD.len());
@@ -569,7 +572,7 @@ mod tests {
     fn the_summary_names_only_reasons_that_occurred() {
         let mut summary = Summary { records_in: 4, clean: 4, ..Summary::default() };
         assert_eq!(summary.to_string(), "4 in, 4 clean, 0 withheld");
-        summary.add(&Summary { records_in: 3, withheld: [2, 0, 1, 0, 0], ..Summary::default() });
+        summary.add(&Summary { records_in: 3, withheld: [2, 0, 1, 0, 0, 0], ..Summary::default() });
         assert_eq!(summary.to_string(), "7 in, 4 clean, 3 withheld (malformed 2, tenant 1)");
     }
 }

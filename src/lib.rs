@@ -55,7 +55,9 @@ pub mod run;
 
 // The commands.
 pub mod filter;
+pub mod replay;
 pub mod explain;
+pub mod compare;
 pub mod cases;
 pub mod demo;
 pub mod cli;

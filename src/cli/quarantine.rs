@@ -1,15 +1,18 @@
 //! `limpid quarantine`: what was withheld, and, with the private key, the records themselves.
 //!
 //! `list` shows what the clear headers say and needs no key. `open` prints personal data: that is
-//! its purpose, for whoever holds the key; it prints to standard output and nowhere else.
+//! its purpose, for whoever holds the key; it prints to standard output and nowhere else. `replay`
+//! opens them too, and gives them to the engine instead.
 
 use crate::config::{self, Config};
 use crate::document::printable;
 use crate::error::{Error, Reason, Result};
 use crate::kafka::reader::{Reach, read_topic};
 use crate::keys::{PrivateKey, SecretSource};
-use crate::quarantine::{Clear, Opened, Opener};
+use crate::quarantine::{Clear, Opened, Opener, Replayed};
 use crate::record::{Raw, Record};
+use crate::reload::Start;
+use crate::replay;
 use clap::{Subcommand, ValueEnum, builder::PossibleValue};
 use data_encoding::BASE64;
 use serde_json::{Map, Value, json};
@@ -33,6 +36,8 @@ enum Command {
     List(List),
     /// Open withheld records with the private key: one JSON line a record
     Open(Open),
+    /// Put withheld records through the policies of today, to the clean topics; each once
+    Replay(Replay),
 }
 
 #[derive(clap::Args)]
@@ -46,12 +51,18 @@ struct Pick {
     /// Only records of this tenant
     #[arg(long)]
     tenant: Option<String>,
+    /// Only records that came by this route
+    #[arg(long)]
+    route: Option<String>,
 }
 
 #[derive(clap::Args)]
 struct List {
     #[command(flatten)]
     pick: Pick,
+    /// Those that were replayed, too
+    #[arg(long)]
+    all: bool,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -72,11 +83,24 @@ struct Open {
     offset: Option<i64>,
 }
 
+#[derive(clap::Args)]
+struct Replay {
+    #[command(flatten)]
+    pick: Pick,
+    /// The private key's file, as `limpid keys quarantine FILE` made it
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// Only look what would be replayed, and what would stay
+    #[arg(long)]
+    dry_run: bool,
+}
+
 /// Runs it.
 pub fn main(args: Args) -> Result<ExitCode> {
     match args.command {
         Command::List(args) => list(&args),
         Command::Open(args) => open(&args),
+        Command::Replay(args) => replay(&args),
     }
 }
 
@@ -84,12 +108,18 @@ fn list(args: &List) -> Result<ExitCode> {
     let config = config::load(&args.pick.config)?;
     let mut out = io::stdout().lock();
     let mut summary = Summary::default();
+    let marks = replay::marks(&config)?;
     read_topic(&config, &config.quarantine.topic, Reach::Whole, |record| {
         let Some(clear) = Clear::read(record.headers) else {
-            summary.foreign += 1;
+            summary.foreign +=
+                u64::from(Replayed::read(record.partition, record.headers).is_none());
             return Ok(ControlFlow::Continue(()));
         };
         if !args.pick.takes(&clear) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        if !args.all && marks.contains(&mark(record)) {
+            summary.replayed += 1;
             return Ok(ControlFlow::Continue(()));
         }
         let line =
@@ -139,6 +169,32 @@ fn finish_open(config: &Config, reach: Reach, found: u64, closed: u64) -> Result
     Ok(ExitCode::from(u8::from(closed > 0)))
 }
 
+fn mark(record: &Record<'_>) -> Replayed {
+    Replayed { partition: record.partition, offset: record.offset }
+}
+
+fn replay(args: &Replay) -> Result<ExitCode> {
+    let config = config::load(&args.pick.config)?;
+    let policies = Start::new(&config)?.in_force.current();
+    let key = read_key(&args.key)?;
+    let job = replay::Job {
+        config: &config,
+        policies: &policies,
+        key: &key,
+        takes: &|clear| args.pick.takes(clear),
+        rehearsal: args.dry_run,
+    };
+    let done = replay::replay(&job, &mut |partition, offset, stays| {
+        eprintln!("limpid: {partition}/{offset} stays: {stays}");
+    })?;
+    let would = if args.dry_run { "would be " } else { "" };
+    eprintln!(
+        "limpid: {} {would}replayed, {} stay, {} were before",
+        done.replayed, done.stay, done.before
+    );
+    Ok(ExitCode::from(u8::from(done.stay > 0)))
+}
+
 fn read_key(path: &std::path::Path) -> Result<PrivateKey> {
     let source = SecretSource::File(path.to_owned());
     let bytes = source.read()?;
@@ -152,6 +208,7 @@ fn read_key(path: &std::path::Path) -> Result<PrivateKey> {
 impl Pick {
     fn takes(&self, clear: &Clear) -> bool {
         self.reason.is_none_or(|reason| reason.name() == clear.reason)
+            && self.route.as_ref().is_none_or(|route| *route == clear.route)
             && self.tenant.as_ref().is_none_or(|tenant| Some(tenant) == clear.tenant.as_ref())
     }
 }
@@ -170,6 +227,8 @@ impl ValueEnum for Reason {
 #[derive(Default)]
 struct Summary {
     reasons: BTreeMap<String, u64>,
+    /// Not listed, for they were replayed.
+    replayed: u64,
     foreign: u64,
 }
 
@@ -186,6 +245,9 @@ impl std::fmt::Display for Summary {
             self.reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
         if !reasons.is_empty() {
             write!(f, " ({})", reasons.join(", "))?;
+        }
+        if self.replayed > 0 {
+            write!(f, "; {} more were replayed", self.replayed)?;
         }
         if self.foreign > 0 {
             write!(f, "; {} messages are not limpid's", self.foreign)?;

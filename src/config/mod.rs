@@ -16,6 +16,7 @@ use crate::document::{Faults, Show, Source};
 use crate::engine::Limits;
 use crate::error::{Error, Result};
 use crate::keys::SecretSource;
+use crate::lane::Delivery;
 use crate::policy::Policies;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -56,6 +57,14 @@ pub struct Config {
     pub producer: Settings,
     /// The consumer group.
     pub group: String,
+    /// The process's name in the group, if a restart keeps it (static membership).
+    pub group_instance: Option<String>,
+    /// How records and offsets are tied together.
+    pub delivery: Delivery,
+    /// What is traded for what.
+    pub tuning: Tuning,
+    /// What transactional ids begin with.
+    pub transactional_id_prefix: String,
     /// At least one.
     pub routes: Vec<RouteConfig>,
     /// Threads that each have a consumer and a producer.
@@ -109,6 +118,45 @@ fn no_default(route: &RouteConfig) -> String {
         route.name,
         route.default_policy.as_deref().unwrap_or_default()
     )
+}
+
+/// What is traded for what, between delay and the brokers' work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tuning {
+    /// Small transactions.
+    #[default]
+    Latency,
+    /// Large ones.
+    Throughput,
+}
+
+impl Tuning {
+    /// From one commit to the next, in milliseconds.
+    #[must_use]
+    pub const fn commit_every_ms(self) -> u64 {
+        match self {
+            Self::Latency => 40,
+            Self::Throughput => 200,
+        }
+    }
+
+    /// How long the client waits for a batch to fill, in milliseconds.
+    #[must_use]
+    pub const fn linger_ms(self) -> u64 {
+        match self {
+            Self::Latency => 5,
+            Self::Throughput => 10,
+        }
+    }
+
+    /// Bytes of records at which a transaction is committed before its time.
+    #[must_use]
+    pub const fn transaction_bytes(self) -> usize {
+        match self {
+            Self::Latency => 8 << 20,
+            Self::Throughput => 32 << 20,
+        }
+    }
 }
 
 /// librdkafka settings; `Debug` prints the names only.

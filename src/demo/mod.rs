@@ -16,12 +16,13 @@ mod sample;
 mod view;
 
 use crate::admin::{self, Admin};
-use crate::config::{Config, Quarantine, RouteConfig, Settings, TenantConfig, Topics};
+use crate::config::{Config, Quarantine, RouteConfig, Settings, TenantConfig, Topics, Tuning};
 use crate::document::{Faults, Source};
 use crate::engine::Limits;
 use crate::error::{Error, Result};
 use crate::kafka::cluster::{Cluster, Feed, KEPT_BYTES, Tap};
 use crate::keys::{Keyring, PrivateKey, Secret};
+use crate::lane::Delivery;
 use crate::policy::{self, Policies};
 use crate::reload::InForce;
 use crate::run::{Stop, Summary, run};
@@ -223,6 +224,10 @@ fn config(prefix: &str, brokers: &str) -> Result<Config> {
         consumer: Settings::default(),
         producer: Settings::default(),
         group: prefix.into(),
+        group_instance: None,
+        delivery: Delivery::ExactlyOnce,
+        tuning: Tuning::default(),
+        transactional_id_prefix: String::new(),
         routes: Kind::ALL.map(route).into(),
         lanes: LANES,
         policies: PathBuf::new(), // built in
@@ -501,7 +506,7 @@ mod tests {
     #[test]
     fn a_report_adds_up_only_if_all_three_counts_agree() {
         let counted =
-            Summary { records_in: 10, clean: 8, tombstones: 0, withheld: [1, 0, 1, 0, 0] };
+            Summary { records_in: 10, clean: 8, tombstones: 0, withheld: [1, 0, 1, 0, 0, 0] };
         let report = Report { produced: 10, counted, clean: 8, withheld: 2 };
         assert!(report.adds_up());
         assert!(!Report { produced: 11, ..report.clone() }.adds_up());

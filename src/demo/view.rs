@@ -241,7 +241,7 @@ mod tests {
             bytes_in: 2_400_000,
             clean: 1_990,
             bytes_out: 1_900,
-            withheld: [6, 0, 4, 0, 0],
+            withheld: [6, 0, 4, 0, 0, 0],
             delivered: 2_000,
             delay,
             kernel,

@@ -18,7 +18,7 @@ pub use watch::{At, Decided, Watch};
 
 use crate::error::Reason;
 use crate::format::json::{Scratch, splice};
-use crate::keys::EpochKeys;
+use crate::keys::{EpochKeys, NoSecret};
 use crate::policy::{Plan, Policies};
 use crate::record::{Raw, Record};
 use crate::scan::{Scanner, prefetch};
@@ -202,6 +202,15 @@ fn place<'a>(record: &Record<'a>) -> Place<'a> {
     Place { topic, partition, offset, key: key.map(Raw::expose) }
 }
 
+/// Why a record without keys is withheld.
+fn no_key(why: NoSecret) -> Reason {
+    match why {
+        // It has no epoch, and any choice could link or unlink it wrongly.
+        NoSecret::NoTime => Reason::Malformed,
+        NoSecret::Gone => Reason::Key,
+    }
+}
+
 /// The keys of a record's epoch, from the cache of its plan's slot.
 fn epoch_keys<'k>(
     cached: &'k mut Option<EpochKeys>,
@@ -209,10 +218,9 @@ fn epoch_keys<'k>(
     timestamp_ms: Option<i64>,
 ) -> Result<Option<&'k EpochKeys>, Reason> {
     let Some(pseudonyms) = &plan.pseudonyms else { return Ok(None) };
-    // A record without a time has no epoch: any choice could link or unlink it wrongly.
-    let number = pseudonyms.epoch().number(timestamp_ms).ok_or(Reason::Malformed)?;
-    if cached.as_ref().is_none_or(|cached| cached.number() != number) {
-        *cached = Some(pseudonyms.keys(number));
+    let period = pseudonyms.period(timestamp_ms).map_err(no_key)?;
+    if cached.as_ref().is_none_or(|cached| cached.period() != period) {
+        *cached = Some(pseudonyms.keys(period));
     }
     Ok(cached.as_ref())
 }
@@ -221,6 +229,7 @@ fn epoch_keys<'k>(
 mod tests {
     use super::*;
     use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
+    use crate::keys::{Epoch, Keyring, Pseudonyms};
     use crate::policy::{HeaderName, OnMismatch, Rule, Unlisted};
     use crate::record::NO_HEADERS;
     use crate::transform::{Redact, Transform};
@@ -341,6 +350,32 @@ mod tests {
         assert_eq!(edited.count(), 2);
         let (name, value) = edited.get(1).unwrap();
         assert_eq!((name, value.unwrap().expose()), (b"ip".as_slice(), b"[redacted]".as_slice()));
+    }
+
+    #[test]
+    fn a_record_whose_secret_is_gone_is_withheld() {
+        let text = "acme:\n- {destroyed: 2026-01-01}\n- {secret: \
+                    8f14e45fceea167a5a36dedd4bea2543c9f0f895fb98ab9159f51fd0297e236d, \
+                    from: 1970-01-02}\n";
+        let source = crate::document::Source::new("keyring", text);
+        let keyring = Keyring::read(&source, &mut crate::document::Faults::default()).unwrap();
+        let mut acme = plan("acme", &[]);
+        let secrets = keyring.get("acme").unwrap().clone();
+        acme.pseudonyms = Some(Pseudonyms::new(secrets, "acme", Epoch::Never));
+        let policies = Policies::new(vec![acme]).unwrap();
+        let tenant = TenantSource::Fixed("acme".into());
+        let route = Route { index: 0, tenant, default_tenant: None };
+        let (mut engine, mut batch) = (Engine::new(Limits::default()), Batch::default());
+        let day = 86_400_000;
+        for (time, want) in
+            [(Some(day), "{}"), (Some(day - 1), "key acme"), (None, "malformed acme")]
+        {
+            let record = Record { timestamp_ms: time, ..record(b"{}", NO_HEADERS) };
+            batch.clear();
+            engine.clean(&policies, &route, &record, &mut batch);
+            batch.complete();
+            assert_eq!(shown(&batch, 0, &record, &policies), want, "{time:?}");
+        }
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! scan:  offsets of the unescaped quotes, UTF-8 and escapes checked   (src/scan)
-//! walk:  the full grammar of RFC 8259 over the input, strings jumped by their offsets,
-//!        a state of the path automaton (paths.rs) carried along
+//! walk:  the full grammar of RFC 8259 over the input (grammar.rs), a state of the path
+//!        automaton (paths.rs) carried along
 //! edit:  where the state says so: copy what came before as it is, write the replacement
 //! ```
 //! The input is borrowed and copied at most once, in runs between edits; the output is never
@@ -19,7 +19,8 @@
 //! everything from that sibling's end to its own end goes; without one, everything from its start
 //! to the start of the next. All other bytes stay, spaces too.
 
-use super::paths::{Elements, Here, Paths, RuleId, StateId};
+use super::grammar::{Cursor, Span, Step};
+use super::paths::{Here, Members, Next, Paths, RuleId, State};
 use super::{Container, Out, Scalar};
 use crate::error::Reason;
 use crate::scan::{Index, Scanner, append};
@@ -133,7 +134,8 @@ impl Scratch {
 
 /// Appends to `out` the JSON of `input`, each value that `paths` names edited by `editor`.
 ///
-/// `depth_max`: deepest nesting of arrays and objects, the root counted as 1.
+/// `depth_max`: deepest nesting of arrays and objects, the root counted as 1; at most
+/// [`crate::limits::DEPTH_MAX`].
 ///
 /// # Errors
 /// `Malformed`: not UTF-8, not JSON, a lone surrogate, or a root that is neither an object nor an
@@ -150,13 +152,12 @@ pub fn splice<E: Editor>(
     let Scratch { scanner, index, key, value, .. } = scratch;
     let text = scanner.index(input, index).map_err(|_| Reason::Malformed)?;
     let mut walk = Walk {
+        cursor: Cursor::new(input, index.quotes(), depth_max),
         text,
         bytes: input,
-        quotes: index.quotes(),
         escapes: index.escapes(),
-        at: 0,
+        next_escape: next_escape(index.escapes()),
         copied: 0,
-        depth_left: depth_max,
         paths,
         editor,
         key,
@@ -170,16 +171,14 @@ pub fn splice<E: Editor>(
 
 /// Where in the input the walk is, and what it carries.
 struct Walk<'a, E> {
+    cursor: Cursor<'a>,
     text: &'a str,
     bytes: &'a [u8],
-    /// The quotes not yet passed.
-    quotes: &'a [u32],
-    /// The escapes not yet passed.
+    /// The escapes not yet asked about, and the first of them.
     escapes: &'a [u32],
-    at: usize,
+    next_escape: usize,
     /// Input before this offset is in the output, edited, or left out.
     copied: usize,
-    depth_left: usize,
     paths: &'a Paths,
     editor: &'a mut E,
     key: &'a mut String,
@@ -187,19 +186,11 @@ struct Walk<'a, E> {
     out: &'a mut Vec<u8>,
 }
 
-/// A string's content, as offsets into the input.
-#[derive(Clone, Copy)]
-struct Span {
-    start: usize,
-    end: usize,
-    escaped: bool,
-}
-
 /// The members or elements of one container that is being edited.
 #[derive(Default)]
 struct Siblings {
-    /// Where the last one that stays ended.
-    kept_end: Option<usize>,
+    /// Where the last one that stays ended; 0 before there is one.
+    kept_end: usize,
     /// All so far went: what stands before the next one's start goes too.
     gap: bool,
 }
@@ -211,127 +202,133 @@ enum Fate {
     Goes,
 }
 
-type Step<T> = Result<T, Reason>;
-
-/// In a subtree where nothing is edited no state is carried.
-const NO_STATE: StateId = StateId::MAX;
-
-impl<E: Editor> Walk<'_, E> {
+impl<'a, E: Editor> Walk<'a, E> {
     fn root(&mut self) -> Step<()> {
-        self.space();
-        match self.peek() {
+        self.cursor.space();
+        match self.cursor.peek() {
             b'{' => self.root_object()?,
             b'[' => self.root_array()?,
             _ => return Err(Reason::Malformed),
         }
-        self.space();
-        if self.at == self.bytes.len() { Ok(()) } else { Err(Reason::Malformed) }
+        self.cursor.space();
+        if self.cursor.at_end() { Ok(()) } else { Err(Reason::Malformed) }
     }
 
     fn root_object(&mut self) -> Step<()> {
-        match self.paths.object(Paths::ROOT) {
-            Here::Stay => self.object::<false>(NO_STATE),
-            _ => self.object::<true>(Paths::ROOT),
-        }?;
-        Ok(())
+        let root = self.paths.root();
+        match root.object() {
+            Here::Stay => self.cursor.skip(),
+            _ => self.object(root).map(drop),
+        }
     }
 
     /// Each element is a record of its own to the rules: they start at the root again.
     fn root_array(&mut self) -> Step<()> {
-        self.enter()?;
-        if !self.closes(b']') {
-            loop {
-                if self.peek() != b'{' {
-                    return Err(Reason::Malformed);
-                }
-                self.root_object()?;
-                if self.separator(b']')? {
-                    break;
-                }
+        self.cursor.enter()?;
+        if self.cursor.closes(b']') {
+            return Ok(());
+        }
+        loop {
+            if self.cursor.peek() != b'{' {
+                return Err(Reason::Malformed);
+            }
+            self.root_object()?;
+            if self.cursor.separator(b']')? {
+                break;
             }
         }
-        self.depth_left += 1;
+        self.cursor.leave();
         Ok(())
     }
 
-    /// An object, the walk at its brace. `EDIT`: rules may match inside. True if a member stayed.
-    fn object<const EDIT: bool>(&mut self, state: StateId) -> Step<bool> {
-        self.enter()?;
+    /// An object in which rules may match, the walk at its brace. True if a member stayed.
+    fn object(&mut self, state: &'a State) -> Step<bool> {
+        self.cursor.enter()?;
+        if self.cursor.closes(b'}') {
+            return Ok(false);
+        }
+        let members = self.paths.members(state);
         let mut siblings = Siblings::default();
-        if !self.closes(b'}') {
-            loop {
-                let start = self.at;
-                let name = self.string()?;
-                self.space();
-                self.expect(b':')?;
-                self.space();
-                if EDIT {
-                    let next = self.member(state, name);
-                    self.sibling(&mut siblings, start, next)?;
-                } else {
-                    self.skip()?;
+        let mut cursor = self.cursor;
+        loop {
+            let start = cursor.at;
+            let name = cursor.string()?;
+            let next = self.member(&members, name);
+            if next.inert && !siblings.gap {
+                if !cursor.colon_and_text() {
+                    cursor.colon()?;
+                    cursor.skip()?;
                 }
-                if self.separator(b'}')? {
-                    break;
-                }
+                siblings.kept_end = cursor.at;
+            } else {
+                cursor.colon()?;
+                self.cursor = cursor;
+                self.sibling(&mut siblings, start, next)?;
+                cursor = self.cursor;
+            }
+            if !cursor.comma_and_quote() && cursor.separator(b'}')? {
+                break;
             }
         }
-        self.depth_left += 1;
-        Ok(siblings.kept_end.is_some())
+        cursor.leave();
+        self.cursor = cursor;
+        Ok(siblings.kept_end > 0)
     }
 
-    /// An array, the walk at its bracket. True if an element stayed.
-    fn array<const EDIT: bool>(&mut self, state: StateId) -> Step<bool> {
-        self.enter()?;
+    /// An array in which rules may match, the walk at its bracket. True if an element stayed.
+    fn array(&mut self, state: &'a State) -> Step<bool> {
+        self.cursor.enter()?;
+        if self.cursor.closes(b']') {
+            return Ok(false);
+        }
         let mut siblings = Siblings::default();
-        if !self.closes(b']') {
-            let elements = if EDIT { self.paths.elements(state) } else { Elements::none(NO_STATE) };
-            for index in 0.. {
-                if EDIT {
-                    self.sibling(&mut siblings, self.at, elements.get(index))?;
-                } else {
-                    self.skip()?;
-                }
-                if self.separator(b']')? {
-                    break;
-                }
+        let elements = self.paths.elements(state);
+        for index in 0.. {
+            self.sibling(&mut siblings, self.cursor.at, elements.get(index))?;
+            if self.cursor.separator(b']')? {
+                break;
             }
         }
-        self.depth_left += 1;
-        Ok(siblings.kept_end.is_some())
+        self.cursor.leave();
+        Ok(siblings.kept_end > 0)
     }
 
     /// One member or element that began at `start`, the walk at its value.
-    #[inline]
-    fn sibling(&mut self, siblings: &mut Siblings, start: usize, state: StateId) -> Step<()> {
+    #[inline(never)]
+    fn sibling(&mut self, siblings: &mut Siblings, start: usize, next: Next) -> Step<()> {
         if siblings.gap {
             self.copied = start;
             siblings.gap = false;
         }
+        if next.inert {
+            self.cursor.skip()?;
+            siblings.kept_end = self.cursor.at;
+            return Ok(());
+        }
         let (written, copied) = (self.out.len(), self.copied);
-        match self.value(state)? {
-            Fate::Stays => siblings.kept_end = Some(self.at),
+        match self.value(self.paths.state(next))? {
+            Fate::Stays => siblings.kept_end = self.cursor.at,
             Fate::Goes => {
                 // Its name and separator may have been copied before its rule was asked.
                 self.out.truncate(written);
                 self.copied = copied;
-                self.copy_to(siblings.kept_end.unwrap_or(start));
-                self.copied = self.at;
-                siblings.gap = siblings.kept_end.is_none();
+                siblings.gap = siblings.kept_end == 0;
+                self.copy_to(if siblings.gap { start } else { siblings.kept_end });
+                self.copied = self.cursor.at;
             }
         }
         Ok(())
     }
 
     /// A value at a state.
-    #[inline]
-    fn value(&mut self, state: StateId) -> Step<Fate> {
-        let start = self.at;
+    #[inline(always)]
+    fn value(&mut self, state: &'a State) -> Step<Fate> {
+        let start = self.cursor.at;
         self.editor.at(start);
-        match self.peek() {
+        match self.cursor.peek() {
             b'"' => {
-                let span = self.string()?;
-                match self.paths.scalar(state) {
+                let span = self.cursor.string()?;
+                match state.scalar() {
                     Here::Rule(rule) => match self.editor.fixed(rule) {
                         Some(edit) => Ok(fate(edit)),
                         None => self.edit_text(rule, start, span),
@@ -339,17 +336,17 @@ impl<E: Editor> Walk<'_, E> {
                     here => Ok(self.untouched(here)),
                 }
             }
-            b'{' => match self.paths.object(state) {
-                Here::Descend => self.object::<true>(state).map(|_| Fate::Stays),
+            b'{' => match state.object() {
+                Here::Descend => self.object(state).map(|_| Fate::Stays),
                 here => self.whole(here, state, start),
             },
-            b'[' => match self.paths.array(state) {
-                Here::Descend => self.array::<true>(state).map(|_| Fate::Stays),
+            b'[' => match state.array() {
+                Here::Descend => self.array(state).map(|_| Fate::Stays),
                 here => self.whole(here, state, start),
             },
             first => {
-                self.bare(first)?;
-                match self.paths.scalar(state) {
+                self.cursor.bare()?;
+                match state.scalar() {
                     Here::Rule(rule) => match self.editor.fixed(rule) {
                         Some(edit) => Ok(fate(edit)),
                         None => self.edit_bare(rule, start, first),
@@ -360,18 +357,9 @@ impl<E: Editor> Walk<'_, E> {
         }
     }
 
-    /// A value in which nothing is edited: only its grammar matters.
-    fn skip(&mut self) -> Step<()> {
-        match self.peek() {
-            b'"' => self.string().map(|_| ()),
-            b'{' => self.object::<false>(NO_STATE).map(|_| ()),
-            b'[' => self.array::<false>(NO_STATE).map(|_| ()),
-            first => self.bare(first),
-        }
-    }
-
     /// A container that is not simply looked into.
-    fn whole(&mut self, here: Here, state: StateId, start: usize) -> Step<Fate> {
+    #[inline(never)]
+    fn whole(&mut self, here: Here, state: &'a State, start: usize) -> Step<Fate> {
         match here {
             Here::Sift { rule, taken } => {
                 if self.sift(state)? {
@@ -381,11 +369,11 @@ impl<E: Editor> Walk<'_, E> {
                 if taken { Ok(self.untouched(Here::Gone(rule))) } else { self.take(rule, start) }
             }
             Here::Rule(rule) => {
-                self.skip()?;
+                self.cursor.skip()?;
                 self.take(rule, start)
             }
             here => {
-                self.skip()?;
+                self.cursor.skip()?;
                 Ok(self.untouched(here))
             }
         }
@@ -410,11 +398,11 @@ impl<E: Editor> Walk<'_, E> {
     /// was left, and what was done inside is taken back. No pseudonym waits there, for it would have
     /// been left.
     #[inline(never)]
-    fn sift(&mut self, state: StateId) -> Step<bool> {
+    fn sift(&mut self, state: &'a State) -> Step<bool> {
         let (written, copied) = (self.out.len(), self.copied);
-        let left = match self.peek() {
-            b'{' => self.object::<true>(state)?,
-            _ => self.array::<true>(state)?,
+        let left = match self.cursor.peek() {
+            b'{' => self.object(state)?,
+            _ => self.array(state)?,
         };
         if !left {
             self.out.truncate(written);
@@ -435,11 +423,12 @@ impl<E: Editor> Walk<'_, E> {
         }
     }
 
+    #[inline(never)]
     fn edit_text(&mut self, rule: RuleId, start: usize, span: Span) -> Step<Fate> {
         self.copy_to(start);
         let mark = self.out.len();
         let spelled = &self.text[span.start..span.end];
-        let edit = if span.escaped {
+        let edit = if self.is_escaped(span) {
             unescape(spelled, self.value);
             let text = Scalar::Text(self.value);
             self.editor.scalar(rule, text, &mut Out::json(self.out))?
@@ -450,6 +439,7 @@ impl<E: Editor> Walk<'_, E> {
         Ok(self.settle(edit, mark))
     }
 
+    #[inline(never)]
     fn edit_bare(&mut self, rule: RuleId, start: usize, first: u8) -> Step<Fate> {
         self.copy_to(start);
         let mark = self.out.len();
@@ -457,7 +447,7 @@ impl<E: Editor> Walk<'_, E> {
             b't' => Scalar::Bool(true),
             b'f' => Scalar::Bool(false),
             b'n' => Scalar::Null,
-            _ => Scalar::Number(&self.text[start..self.at]),
+            _ => Scalar::Number(&self.text[start..self.cursor.at]),
         };
         let edit = self.editor.scalar(rule, value, &mut Out::json(self.out))?;
         Ok(self.settle(edit, mark))
@@ -466,151 +456,41 @@ impl<E: Editor> Walk<'_, E> {
     /// Carries out an edit of the value that just ended; its replacement begins at `mark`.
     fn settle(&mut self, edit: Edit, mark: usize) -> Fate {
         match edit {
-            Edit::Replace => self.copied = self.at,
+            Edit::Replace => self.copied = self.cursor.at,
             Edit::Keep | Edit::Drop => self.out.truncate(mark),
         }
         fate(edit)
     }
 
-    /// The state of a member, by the meaning of its name.
-    #[inline]
-    fn member(&mut self, state: StateId, name: Span) -> StateId {
-        if name.escaped {
-            unescape(&self.text[name.start..name.end], self.key);
-            return self.paths.member(state, self.key.as_bytes(), 0, self.key.len());
+    /// Where a member leads, by the meaning of its name.
+    #[inline(always)]
+    fn member(&mut self, members: &Members<'_>, name: Span) -> Next {
+        if self.is_escaped(name) {
+            return self.escaped_member(members, name);
         }
-        self.paths.member(state, self.bytes, name.start, name.end - name.start)
+        members.next(self.bytes, name.start, name.end)
     }
 
-    /// A string, the walk at its opening quote.
-    #[inline]
-    fn string(&mut self) -> Step<Span> {
-        let [open, close, rest @ ..] = self.quotes else { return Err(Reason::Malformed) };
-        if *open as usize != self.at {
-            return Err(Reason::Malformed);
-        }
-        self.quotes = rest;
-        let (start, end) = (self.at + 1, *close as usize);
-        self.at = end + 1;
-        // The list of escapes is closed by u32::MAX.
-        let escaped = self.escapes[0] < *close;
-        if escaped {
-            let passed = self.escapes.iter().take_while(|&escape| escape < close).count();
-            self.escapes = &self.escapes[passed..];
-        }
-        Ok(Span { start, end, escaped })
+    #[inline(never)]
+    fn escaped_member(&mut self, members: &Members<'_>, name: Span) -> Next {
+        unescape(&self.text[name.start..name.end], self.key);
+        members.next(self.key.as_bytes(), 0, self.key.len())
     }
 
-    /// A number or one of the three words; `first` is its first byte.
-    #[inline]
-    fn bare(&mut self, first: u8) -> Step<()> {
-        match first {
-            b'-' | b'0'..=b'9' => self.number(first),
-            b't' => self.word(b"true"),
-            b'f' => self.word(b"false"),
-            b'n' => self.word(b"null"),
-            _ => Err(Reason::Malformed),
-        }
+    /// Does the string hold a backslash? Asked for in the order of the input.
+    #[inline(always)]
+    fn is_escaped(&mut self, string: Span) -> bool {
+        self.next_escape < string.end && self.has_escape(string)
     }
 
-    fn word(&mut self, word: &[u8]) -> Step<()> {
-        if !self.bytes[self.at..].starts_with(word) {
-            return Err(Reason::Malformed);
+    /// Leaves out the escapes of strings that nobody asked about.
+    #[inline(never)]
+    fn has_escape(&mut self, string: Span) -> bool {
+        while self.next_escape < string.start {
+            self.escapes = self.escapes.get(1..).unwrap_or_default();
+            self.next_escape = next_escape(self.escapes);
         }
-        self.at += word.len();
-        Ok(())
-    }
-
-    #[inline]
-    fn number(&mut self, first: u8) -> Step<()> {
-        let digit = if first == b'-' {
-            self.at += 1;
-            self.peek()
-        } else {
-            first
-        };
-        match digit {
-            b'0' => self.at += 1,
-            b'1'..=b'9' => self.digits()?,
-            _ => return Err(Reason::Malformed),
-        }
-        if self.peek() == b'.' {
-            self.at += 1;
-            self.digits()?;
-        }
-        if matches!(self.peek(), b'e' | b'E') {
-            self.at += 1;
-            if matches!(self.peek(), b'+' | b'-') {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
-        Ok(())
-    }
-
-    /// One digit or more.
-    #[inline]
-    fn digits(&mut self) -> Step<()> {
-        let start = self.at;
-        while self.peek().is_ascii_digit() {
-            self.at += 1;
-        }
-        if self.at > start { Ok(()) } else { Err(Reason::Malformed) }
-    }
-
-    /// Goes one level down.
-    #[inline]
-    fn enter(&mut self) -> Step<()> {
-        self.depth_left = self.depth_left.checked_sub(1).ok_or(Reason::Limits)?;
-        self.at += 1;
-        self.space();
-        Ok(())
-    }
-
-    /// Is the container empty? Then its end is passed.
-    #[inline]
-    fn closes(&mut self, close: u8) -> bool {
-        let closes = self.peek() == close;
-        self.at += usize::from(closes);
-        closes
-    }
-
-    /// Behind a member or element: a comma (false) or the container's end (true).
-    #[inline]
-    fn separator(&mut self, close: u8) -> Step<bool> {
-        self.space();
-        let byte = self.peek();
-        self.at += 1;
-        if byte == b',' {
-            self.space();
-            Ok(false)
-        } else if byte == close {
-            Ok(true)
-        } else {
-            Err(Reason::Malformed)
-        }
-    }
-
-    #[inline]
-    fn expect(&mut self, wanted: u8) -> Step<()> {
-        if self.peek() != wanted {
-            return Err(Reason::Malformed);
-        }
-        self.at += 1;
-        Ok(())
-    }
-
-    /// The byte at the walk's place; 0, which no grammar allows, at the end.
-    #[inline]
-    fn peek(&self) -> u8 {
-        self.bytes.get(self.at).copied().unwrap_or(0)
-    }
-
-    #[inline]
-    fn space(&mut self) {
-        while matches!(self.peek(), b' ' | b'\n' | b'\r' | b'\t') {
-            self.at += 1;
-        }
+        self.next_escape < string.end
     }
 
     /// Copies the input up to `end` as it is.
@@ -621,6 +501,11 @@ impl<E: Editor> Walk<'_, E> {
             self.copied = end;
         }
     }
+}
+
+/// Where the first of these escapes is; far away if there is none.
+fn next_escape(escapes: &[u32]) -> usize {
+    escapes.first().map_or(usize::MAX, |&at| at as usize)
 }
 
 fn fate(edit: Edit) -> Fate {

@@ -1,6 +1,7 @@
 //! Formats: bytes → structure → spliced bytes. Knows paths and rule numbers; never keys, never
 //! policies.
 
+mod grammar;
 pub mod json;
 mod out;
 pub mod paths;

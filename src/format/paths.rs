@@ -92,36 +92,77 @@ pub(crate) enum Here {
 /// A state's number.
 pub(crate) type StateId = u32;
 
+/// Where a step leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Next {
+    state: StateId,
+    /// Whatever stands there stays as it is, with all that is below.
+    pub(crate) inert: bool,
+}
+
+/// A place in the record, to the rules.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct State {
+pub(crate) struct State {
     scalar: Here,
     object: Here,
     array: Here,
     /// Where an element leads that no path names by number.
-    element: StateId,
+    element: Next,
     /// Where the others lead: `Paths::elements[elements]`; number 0 has none.
     elements: u32,
     /// Where a member of a name that no path spells leads.
-    other: StateId,
-    /// Lengths of the names in the table: bit `min(length, 63)`.
-    lengths: u64,
+    other: Next,
     /// The state's stretch of `Paths::slots`: `base..base + (mask + 1)`, a power of two.
     base: u32,
     mask: u32,
 }
 
-/// A name in a state's hash table. Empty where `next` is [`NOWHERE`].
+impl State {
+    /// Does whatever stands here stay as it is, with all that is below?
+    fn is_inert(&self) -> bool {
+        [self.scalar, self.object, self.array] == [Here::Stay; 3]
+    }
+
+    #[inline]
+    pub(crate) fn scalar(&self) -> Here {
+        self.scalar
+    }
+
+    #[inline]
+    pub(crate) fn object(&self) -> Here {
+        self.object
+    }
+
+    #[inline]
+    pub(crate) fn array(&self) -> Here {
+        self.array
+    }
+}
+
+/// A name in a state's hash table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Slot {
     /// The first eight bytes, little-endian, zero-padded.
     word: u64,
+    /// The last eight, of names that have so many: up to 16 bytes the two are the name.
+    tail: [u8; 8],
     length: u32,
+    /// A name whose slot this would be stands in one behind it.
+    crowded: bool,
     /// The whole name: `Paths::names[name..name + length]`.
     name: u32,
-    next: StateId,
+    next: Next,
 }
 
-const NOWHERE: StateId = StateId::MAX;
+/// No name has this length.
+const EMPTY: Slot = Slot {
+    word: 0,
+    tail: [0; 8],
+    length: u32::MAX,
+    crowded: false,
+    name: 0,
+    next: Next { state: 0, inert: false },
+};
 
 /// Paths, compiled.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -130,25 +171,20 @@ pub struct Paths {
     slots: Vec<Slot>,
     names: Vec<u8>,
     /// By number, where the first elements of an array lead.
-    elements: Vec<Box<[StateId]>>,
+    elements: Vec<Box<[Next]>>,
     decides: Vec<bool>,
 }
 
 /// Where the elements of an array lead.
 #[derive(Clone, Copy)]
 pub(crate) struct Elements<'a> {
-    first: &'a [StateId],
-    other: StateId,
+    first: &'a [Next],
+    other: Next,
 }
 
 impl Elements<'_> {
-    /// Of an array in which nothing is edited.
-    pub(crate) const fn none(state: StateId) -> Self {
-        Self { first: &[], other: state }
-    }
-
     #[inline]
-    pub(crate) fn get(&self, index: usize) -> StateId {
+    pub(crate) fn get(&self, index: usize) -> Next {
         self.first.get(index).copied().unwrap_or(self.other)
     }
 }
@@ -177,80 +213,116 @@ impl Paths {
     }
 
     /// The state of the record's root.
-    pub(crate) const ROOT: StateId = 0;
-
-    pub(crate) fn scalar(&self, state: StateId) -> Here {
-        self.states[state as usize].scalar
+    pub(crate) fn root(&self) -> &State {
+        &self.states[Self::ROOT as usize]
     }
 
-    pub(crate) fn object(&self, state: StateId) -> Here {
-        self.states[state as usize].object
+    const ROOT: StateId = 0;
+
+    /// The state that a step has led to.
+    #[inline(always)]
+    pub(crate) fn state(&self, next: Next) -> &State {
+        &self.states[next.state as usize]
     }
 
-    pub(crate) fn array(&self, state: StateId) -> Here {
-        self.states[state as usize].array
-    }
-
-    pub(crate) fn elements(&self, state: StateId) -> Elements<'_> {
-        let state = &self.states[state as usize];
+    /// Where elements of the array at a state lead.
+    pub(crate) fn elements(&self, state: &State) -> Elements<'_> {
         Elements { first: &self.elements[state.elements as usize], other: state.element }
     }
 
-    /// Where the member whose name is `text[at..at + length]` leads. The surrounding text lets
-    /// the first eight bytes be read at once.
+    /// Where members of the object at a state lead.
     #[inline(always)]
-    pub(crate) fn member(&self, state: StateId, text: &[u8], at: usize, length: usize) -> StateId {
-        let state = &self.states[state as usize];
-        if state.lengths & length_bit(length) == 0 {
-            return state.other;
-        }
-        self.find(state, text, at, length)
+    pub(crate) fn members(&self, state: &State) -> Members<'_> {
+        let (first, last) = (state.base as usize, (state.base + state.mask) as usize);
+        Members { slots: &self.slots[first..=last], other: state.other, names: &self.names }
     }
+}
 
-    /// A name whose length some path's name has.
-    #[inline(never)]
-    fn find(&self, state: &State, text: &[u8], at: usize, length: usize) -> StateId {
+/// What an object's members are called, and where each leads.
+#[derive(Clone, Copy)]
+pub(crate) struct Members<'a> {
+    slots: &'a [Slot],
+    other: Next,
+    names: &'a [u8],
+}
+
+impl Members<'_> {
+    /// Where the member whose name is `text[at..end]` leads. The surrounding text lets words be
+    /// read at once.
+    #[inline(always)]
+    pub(crate) fn next(&self, text: &[u8], at: usize, end: usize) -> Next {
+        let length = end - at;
         let word = first_word(text, at, length);
-        let slots = &self.slots[state.base as usize..][..=state.mask as usize];
-        let mut probe = (hash(word, length) & state.mask) as usize;
-        while let Some(slot) = slots.get(probe).filter(|slot| slot.next != NOWHERE) {
-            if slot.word == word && slot.length as usize == length {
-                let rest = 8.min(length);
-                if length == rest || self.name(slot)[rest..] == text[at + rest..at + length] {
-                    return slot.next;
-                }
-            }
-            probe = (probe + 1) & state.mask as usize;
+        let slot = &self.slots[hash(word, length) & (self.slots.len() - 1)];
+        let begins = slot.word == word && slot.length as usize == length;
+        if begins && (length <= 8 || self.ends(slot, text, at, end)) {
+            slot.next
+        } else if slot.crowded {
+            self.find(word, &text[at..end])
+        } else {
+            self.other
         }
-        state.other
     }
 
+    /// Is a name that begins as the slot's, and is as long, the slot's?
+    #[inline(always)]
+    fn ends(&self, slot: &Slot, text: &[u8], at: usize, end: usize) -> bool {
+        text.get(end - 8..end).is_some_and(|tail| *tail == slot.tail)
+            && (end - at <= 16 || self.name(slot) == &text[at..end])
+    }
+
+    /// [`Self::next`], slot by slot.
+    #[inline(never)]
+    fn find(&self, word: u64, name: &[u8]) -> Next {
+        let mut probe = hash(word, name.len());
+        loop {
+            let slot = &self.slots[probe & (self.slots.len() - 1)];
+            if slot.length == EMPTY.length {
+                return self.other;
+            }
+            if self.name(slot) == name {
+                return slot.next;
+            }
+            probe = probe.wrapping_add(1);
+        }
+    }
+
+    #[inline(never)]
     fn name(&self, slot: &Slot) -> &[u8] {
         &self.names[slot.name as usize..][..slot.length as usize]
     }
 }
 
-const fn length_bit(length: usize) -> u64 {
-    1 << if length < 63 { length } else { 63 }
-}
-
 /// The first eight bytes of `text[at..at + length]`, zero-padded.
-#[inline]
+#[inline(always)]
 fn first_word(text: &[u8], at: usize, length: usize) -> u64 {
-    if let (Some(bytes), 1..) = (text.get(at..at + 8), length) {
-        let word = u64::from_le_bytes(bytes.try_into().unwrap_or_default());
-        return word & (u64::MAX >> (64 - 8 * length.min(8)));
+    const MASKS: [u64; 9] = {
+        let mut masks = [u64::MAX; 9];
+        let mut bytes = 0;
+        while bytes < 8 {
+            masks[bytes] = (1 << (8 * bytes)) - 1;
+            bytes += 1;
+        }
+        masks
+    };
+    match text.get(at..at + 8) {
+        Some(bytes) => {
+            u64::from_le_bytes(bytes.try_into().unwrap_or_default()) & MASKS[length.min(8)]
+        }
+        None => last_word(&text[at..at + length]),
     }
-    let mut bytes = [0; 8];
-    let short = length.min(8);
-    bytes[..short].copy_from_slice(&text[at..at + short]);
-    u64::from_le_bytes(bytes)
 }
 
-#[inline]
+/// [`first_word`] where the text ends so soon behind the name.
+#[inline(never)]
+fn last_word(name: &[u8]) -> u64 {
+    name.iter().take(8).rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
+}
+
+#[inline(always)]
 #[allow(clippy::cast_possible_truncation)] // the upper half of a product, and a length
-const fn hash(word: u64, length: usize) -> u32 {
-    (word.wrapping_add(length as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32
+const fn hash(word: u64, length: usize) -> usize {
+    (word.wrapping_add(length as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize
 }
 
 /// A path, part of the way: index of the path, index of the next segment.
@@ -290,8 +362,9 @@ struct Compiler<'a> {
 impl<'a> Compiler<'a> {
     fn new(paths: &'a [RulePath]) -> Self {
         let decides = vec![false; paths.len()];
+        // The first slot stays empty: it is the table of states that no name leads on from.
+        let (states, slots, names) = (Vec::new(), vec![EMPTY], Vec::new());
         let elements = vec![Box::default()];
-        let (states, slots, names) = (Vec::new(), Vec::new(), Vec::new());
         let out = Paths { states, slots, names, elements, decides };
         let rules = paths.iter().map(|path| usize::from(path.rule) + 1).max().unwrap_or(0);
         let mut on_container = vec![OnContainer::EachScalar; rules];
@@ -320,7 +393,25 @@ impl<'a> Compiler<'a> {
         if root.object != Here::Stay {
             root.object = Here::Descend;
         }
+        self.note_inert();
         Ok(self.out)
+    }
+
+    /// Notes at every step whether it leads to where nothing is to do.
+    fn note_inert(&mut self) {
+        let inert: Vec<bool> = self.out.states.iter().map(State::is_inert).collect();
+        let note = |next: &mut Next| next.inert = inert[next.state as usize];
+        self.out.slots.iter_mut().for_each(|slot| note(&mut slot.next));
+        self.out.elements.iter_mut().flatten().for_each(note);
+        for state in &mut self.out.states {
+            note(&mut state.element);
+            note(&mut state.other);
+        }
+    }
+
+    /// A step to a place; [`Self::note_inert`] fills in the rest.
+    fn next(&mut self, place: Place) -> Result<Next, TooManyStates> {
+        Ok(Next { state: self.number(place)?, inert: false })
     }
 
     fn number(&mut self, place: Place) -> Result<StateId, TooManyStates> {
@@ -341,10 +432,10 @@ impl<'a> Compiler<'a> {
         // As no array, the value also completes the paths of which only `[*]` is left.
         let as_one = Place { root: place.root, ..self.as_one(&place) };
         let element = self.step(&place, Step::OtherElement);
-        let element = self.number(element)?;
+        let element = self.next(element)?;
         let elements = self.elements(&place)?;
         let other = self.step(&as_one, Step::OtherMember);
-        let other = self.number(other)?;
+        let other = self.next(other)?;
         let mut state = State {
             scalar: scalar(&as_one),
             object: self.container(&as_one),
@@ -352,7 +443,6 @@ impl<'a> Compiler<'a> {
             element,
             elements,
             other,
-            lengths: 0,
             base: 0,
             mask: 0,
         };
@@ -370,7 +460,7 @@ impl<'a> Compiler<'a> {
         let mut first = Vec::new();
         for number in 0..=last {
             let next = self.step(place, Step::Element(number));
-            first.push(self.number(next)?);
+            first.push(self.next(next)?);
         }
         self.out.elements.push(first.into());
         u32::try_from(self.out.elements.len() - 1).map_err(|_| TooManyStates)
@@ -386,23 +476,24 @@ impl<'a> Compiler<'a> {
         }
         let size = (names.len() * 2).next_power_of_two();
         let base = self.out.slots.len();
-        let empty = Slot { word: 0, length: 0, name: 0, next: NOWHERE };
-        self.out.slots.resize(base + size, empty);
+        self.out.slots.resize(base + size, EMPTY);
         state.base = u32::try_from(base).map_err(|_| TooManyStates)?;
         state.mask = u32::try_from(size - 1).map_err(|_| TooManyStates)?;
         for name in names {
             let next = self.step(place, Step::Member(name));
-            let next = self.number(next)?;
+            let next = self.next(next)?;
             let bytes = name.as_bytes();
-            state.lengths |= length_bit(bytes.len());
             let word = first_word(bytes, 0, bytes.len());
-            let mut probe = hash(word, bytes.len()) & state.mask;
-            while self.out.slots[base + probe as usize].next != NOWHERE {
-                probe = (probe + 1) & state.mask;
+            let mut probe = hash(word, bytes.len()) & (size - 1);
+            while self.out.slots[base + probe].length != EMPTY.length {
+                self.out.slots[base + probe].crowded = true;
+                probe = (probe + 1) & (size - 1);
             }
-            self.out.slots[base + probe as usize] = Slot {
+            self.out.slots[base + probe] = Slot {
                 word,
+                tail: bytes.last_chunk().copied().unwrap_or_default(),
                 length: u32::try_from(bytes.len()).map_err(|_| TooManyStates)?,
+                crowded: false,
                 name: u32::try_from(self.out.names.len()).map_err(|_| TooManyStates)?,
                 next,
             };
@@ -541,5 +632,43 @@ fn spelled(paths: &[RulePath], (path, at): Item) -> Option<&str> {
     match &paths[path].segments[at] {
         Segment::Name(name) => Some(name),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where each of these names of the root's members leads, by rule.
+    fn decided(paths: &Paths, name: &str) -> Here {
+        let mut text = name.as_bytes().to_vec();
+        let next = paths.members(paths.root()).next(&text, 0, name.len());
+        text.extend_from_slice(b"\":1}      ");
+        assert_eq!(paths.members(paths.root()).next(&text, 0, name.len()), next, "{name}");
+        paths.state(next).scalar()
+    }
+
+    #[test]
+    fn names_that_begin_alike_are_told_apart() {
+        let named = ["", "a", "requests", "responseObject", "responseStatus", "responseObjecu"];
+        let long = ["a name of more than sixteen bytes", "a name of more THAN sixteen bytes"];
+        let names: Vec<&str> = named.into_iter().chain(long).collect();
+        let path = |(rule, name): (usize, &&str)| RulePath {
+            rule: RuleId::try_from(rule).unwrap(),
+            on_container: OnContainer::EachScalar,
+            segments: vec![Segment::Name((*name).into())],
+        };
+        let rules: Vec<RulePath> = names.iter().enumerate().map(path).collect();
+        let paths = Paths::compile(&rules).unwrap();
+        for (rule, name) in names.iter().enumerate() {
+            assert_eq!(
+                decided(&paths, name),
+                Here::Rule(RuleId::try_from(rule).unwrap()),
+                "{name}"
+            );
+        }
+        for name in ["b", "request", "responseStatuS", "a name of more than SIXTEEN bytes", "\0"] {
+            assert_eq!(decided(&paths, name), Here::Stay, "{name}");
+        }
     }
 }

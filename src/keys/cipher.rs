@@ -1,6 +1,6 @@
 //! What is made of an epoch's keys once, so that each value need not expand them again.
 
-use super::derive::{Pseudonyms, Purpose};
+use super::derive::{Period, Pseudonyms, Purpose};
 use super::digits::Digits;
 use super::ipcrypt::{Deterministic, Nd, Ndx, Prefix};
 use super::token::Tokens;
@@ -28,12 +28,12 @@ impl Cipher {
     ];
 
     /// The cipher of a purpose; `None` if that has none.
-    pub(super) fn new(purpose: Purpose, source: &Pseudonyms, number: i64) -> Option<Self> {
-        let key = || derived::<1>(source, purpose, number);
-        let two = || derived::<2>(source, purpose, number);
+    pub(super) fn new(purpose: Purpose, source: &Pseudonyms, period: Period) -> Option<Self> {
+        let key = || derived::<1>(source, purpose, period);
+        let two = || derived::<2>(source, purpose, period);
         let hash = |purpose| {
             let mut key = Zeroizing::new([0; 32]);
-            source.derive(purpose, number, &mut *key);
+            source.derive(purpose, period, &mut *key);
             key
         };
         let tweak = || hash(Purpose::IpTweak);
@@ -44,7 +44,7 @@ impl Cipher {
             Purpose::IpNd => Self::IpNd(Nd::new(&key()[0], &tweak())),
             Purpose::IpNdx => Self::IpNdx(Ndx::new(&two(), &tweak())),
             Purpose::Digits => Self::Digits(Digits::new(&hash(purpose))?),
-            Purpose::Token => Self::Token(Tokens::new(source, number)),
+            Purpose::Token => Self::Token(Tokens::new(source, period)),
         })
     }
 }
@@ -53,12 +53,12 @@ impl Cipher {
 fn derived<const KEYS: usize>(
     source: &Pseudonyms,
     purpose: Purpose,
-    number: i64,
+    period: Period,
 ) -> Zeroizing<[[u8; 16]; KEYS]>
 where
     [[u8; 16]; KEYS]: Zeroize,
 {
     let mut keys = Zeroizing::new([[0; 16]; KEYS]);
-    source.derive(purpose, number, keys.as_flattened_mut());
+    source.derive(purpose, period, keys.as_flattened_mut());
     keys
 }

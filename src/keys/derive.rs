@@ -13,7 +13,7 @@
 //! another. The layout is a contract (tests/vectors): a change would unlink every pseudonym ever
 //! given.
 
-use super::{Cipher, Secret};
+use super::{Cipher, NoSecret, SecretId, SecretIndex, Secrets};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -128,20 +128,41 @@ impl fmt::Debug for PseudonymKey {
     }
 }
 
-/// A tenant's source of keys: a secret, the tenant's name and how long an epoch is.
+/// A stretch of record time in which a tenant's keys stay the same: one epoch, or the part of it that
+/// one secret serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period {
+    secret: SecretIndex,
+    epoch: i64,
+}
+
+impl Period {
+    /// Number of the epoch.
+    #[must_use]
+    pub const fn epoch(self) -> i64 {
+        self.epoch
+    }
+}
+
+/// A tenant's source of keys: its secrets, the tenant's name and how long an epoch is.
 #[derive(Debug, Clone)]
 pub struct Pseudonyms {
-    secret: Arc<Secret>,
+    secrets: Arc<Secrets>,
     tenant: Arc<str>,
     epoch: Epoch,
     purposes: Purposes,
 }
 
 impl Pseudonyms {
-    /// Keys for `tenant` from `secret`.
+    /// Keys for `tenant` from `secrets`.
     #[must_use]
-    pub fn new(secret: Arc<Secret>, tenant: impl Into<Arc<str>>, epoch: Epoch) -> Self {
-        Self { secret, tenant: tenant.into(), epoch, purposes: Purposes::default() }
+    pub fn new(
+        secrets: impl Into<Arc<Secrets>>,
+        tenant: impl Into<Arc<str>>,
+        epoch: Epoch,
+    ) -> Self {
+        let (secrets, tenant) = (secrets.into(), tenant.into());
+        Self { secrets, tenant, epoch, purposes: Purposes::default() }
     }
 
     /// The same, with the keys of these purposes beside the pseudonyms'.
@@ -150,12 +171,34 @@ impl Pseudonyms {
         Self { purposes, ..self }
     }
 
-    pub(super) const fn secret(&self) -> &Arc<Secret> {
-        &self.secret
-    }
-
     pub(super) const fn tenant(&self) -> &Arc<str> {
         &self.tenant
+    }
+
+    /// What the secret of a period is called in tokens.
+    pub(super) fn secret_id(&self, period: Period) -> SecretId {
+        self.secrets.get(period.secret).map_or_else(SecretId::default, |secret| secret.id())
+    }
+
+    /// The secrets that keys come from.
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// The period that holds a record time (Unix milliseconds; `None`: the record has none).
+    ///
+    /// # Errors
+    /// The record has no time and needs one, or there is no secret for its time.
+    pub fn period(&self, timestamp_ms: Option<i64>) -> Result<Period, NoSecret> {
+        let epoch = self.epoch.number(timestamp_ms).ok_or(NoSecret::NoTime)?;
+        Ok(Period { secret: self.secrets.at(timestamp_ms)?, epoch })
+    }
+
+    /// Every period of epoch `number`, also those that no record time may fall into: for those who
+    /// look for the key of something that tells its epoch.
+    pub fn periods_of(&self, number: i64) -> impl Iterator<Item = Period> {
+        self.secrets.spans().map(move |(secret, ..)| Period { secret, epoch: number })
     }
 
     /// How long one key is used.
@@ -164,38 +207,38 @@ impl Pseudonyms {
         self.epoch
     }
 
-    /// The keys of epoch `number` (see [`Epoch::number`]). About 300 ns a key: cache them per epoch.
+    /// The keys of a period. About 300 ns a key: cache them per period.
     #[must_use]
-    pub fn keys(&self, number: i64) -> EpochKeys {
+    pub fn keys(&self, period: Period) -> EpochKeys {
         let needed = Cipher::PURPOSES.into_iter().filter(|purpose| self.purposes.has(*purpose));
         let mut ciphers = Vec::with_capacity(needed.clone().count());
-        ciphers.extend(needed.filter_map(|purpose| Cipher::new(purpose, self, number)));
+        ciphers.extend(needed.filter_map(|purpose| Cipher::new(purpose, self, period)));
         EpochKeys {
-            number,
+            period,
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
-            pseudonym: self.key(number),
+            pseudonym: self.key(period),
             ciphers,
         }
     }
 
-    /// The pseudonym key of epoch `number`.
+    /// The pseudonym key of a period.
     #[must_use]
-    pub fn key(&self, number: i64) -> PseudonymKey {
+    pub fn key(&self, period: Period) -> PseudonymKey {
         let mut key = [0; 32];
-        self.derive(Purpose::Pseudonym, number, &mut key);
+        self.derive(Purpose::Pseudonym, period, &mut key);
         PseudonymKey(key)
     }
 
-    /// Fills `key` with the key of a purpose in epoch `number`.
-    pub(super) fn derive(&self, purpose: Purpose, number: i64, key: &mut [u8]) {
+    /// Fills `key` with the key of a purpose in a period, which this has given.
+    pub(super) fn derive(&self, purpose: Purpose, period: Period, key: &mut [u8]) {
         let length = u32::try_from(self.tenant.len()).unwrap_or(u32::MAX);
         let mut hasher = blake3::Hasher::new_derive_key(purpose.context());
         hasher
-            .update(self.secret.expose())
+            .update(self.secrets.expose(period.secret))
             .update(&length.to_le_bytes())
             .update(self.tenant.as_bytes())
             .update(&self.epoch.length_ms().to_le_bytes())
-            .update(&number.to_le_bytes());
+            .update(&period.epoch.to_le_bytes());
         let mut output = hasher.finalize_xof();
         output.fill(key);
         hasher.zeroize();
@@ -208,17 +251,17 @@ static SERIAL: AtomicU64 = AtomicU64::new(1);
 
 /// A tenant's keys in one epoch.
 pub struct EpochKeys {
-    number: i64,
+    period: Period,
     serial: u64,
     pseudonym: PseudonymKey,
     ciphers: Vec<Cipher>,
 }
 
 impl EpochKeys {
-    /// Number of the epoch.
+    /// The period that they are of.
     #[must_use]
-    pub const fn number(&self) -> i64 {
-        self.number
+    pub const fn period(&self) -> Period {
+        self.period
     }
 
     /// A number that no other keys in this process have.
@@ -246,20 +289,26 @@ impl fmt::Debug for EpochKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::Secret;
 
     fn source(tenant: &str, epoch: Epoch) -> Pseudonyms {
-        Pseudonyms::new(Arc::new(Secret::new([7; 32])), tenant, epoch)
+        Pseudonyms::new(Secrets::from(Secret::new([7; 32])), tenant, epoch)
+    }
+
+    /// The key of the epoch of that number.
+    fn key(source: &Pseudonyms, number: i64) -> PseudonymKey {
+        source.key(source.periods_of(number).next().expect("one secret"))
     }
 
     #[test]
     fn another_tenant_epoch_or_length_is_another_key() {
         let day = Epoch::every_ms(86_400_000);
-        let base = source("acme", day).key(1);
-        assert!(base == source("acme", day).key(1));
-        assert!(base != source("acme", day).key(2));
-        assert!(base != source("acmf", day).key(1));
-        assert!(base != source("acme", Epoch::every_ms(86_400_001)).key(1));
-        assert!(source("acme", Epoch::Never).key(0) != source("acme", day).key(0));
+        let base = key(&source("acme", day), 1);
+        assert!(base == key(&source("acme", day), 1));
+        assert!(base != key(&source("acme", day), 2));
+        assert!(base != key(&source("acmf", day), 1));
+        assert!(base != key(&source("acme", Epoch::every_ms(86_400_001)), 1));
+        assert!(key(&source("acme", Epoch::Never), 0) != key(&source("acme", day), 0));
     }
 
     #[test]

@@ -2,13 +2,18 @@
 //!
 //! ```yaml
 //! acme: {secret: 0f1e…, created: 2026-11-24}   # 64 hex digits, or 32 bytes in base64
+//! beta:                                        # several, each used from its record time on
+//!   - {secret: 77ab…, created: 2026-01-10}
+//!   - {secret: 91cd…, created: 2026-11-24, from: 2026-12-01}
+//!   - {destroyed: 2027-03-01, from: 2027-01-01T12:00:00Z}
 //! ```
 //!
 //! A weak secret undoes every pseudonym made with it: whoever guesses it can try all mail
 //! addresses. So what cannot have come from a random source is refused. Messages name places and
 //! numbers, never a letter of the file.
 
-use super::{SECRET_BYTES, Secret, SecretSource};
+use super::secrets::Dated;
+use super::{SECRET_BYTES, Secret, SecretSource, Secrets};
 use crate::document::{Faults, Field, Kind, Node, Reader, Show, Source, Span, Table, parse};
 use crate::error::{Error, Result};
 use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER_PERMISSIVE};
@@ -26,7 +31,7 @@ const DIFFERENT_MIN: usize = 16;
 /// Named secrets.
 #[derive(Debug, Default, Clone)]
 pub struct Keyring {
-    secrets: BTreeMap<String, Arc<Secret>>,
+    secrets: BTreeMap<String, Arc<Secrets>>,
     /// Of the text that it was read from.
     text_hash: [u8; 32],
 }
@@ -79,18 +84,22 @@ impl Keyring {
         keyring
     }
 
-    /// Adds a secret; an earlier one of that name is replaced and returned.
-    pub fn insert(&mut self, name: impl Into<String>, secret: Secret) -> Option<Arc<Secret>> {
-        self.secrets.insert(name.into(), Arc::new(secret))
+    /// Adds a secret, or several; earlier ones of that name are replaced and returned.
+    pub fn insert(
+        &mut self,
+        name: impl Into<String>,
+        secrets: impl Into<Secrets>,
+    ) -> Option<Arc<Secrets>> {
+        self.secrets.insert(name.into(), Arc::new(secrets.into()))
     }
 
-    /// The secret of that name.
+    /// The secrets of that name.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Arc<Secret>> {
+    pub fn get(&self, name: &str) -> Option<&Arc<Secrets>> {
         self.secrets.get(name)
     }
 
-    /// Does it hold the same secret under this name as another does?
+    /// Does it hold the same secrets under this name as another does?
     #[must_use]
     pub fn agrees(&self, other: &Self, name: &str) -> bool {
         match (self.get(name), other.get(name)) {
@@ -122,42 +131,149 @@ pub fn keyring_entry(name: &str, secret: &Secret, created: &str) -> Result<Zeroi
     Ok(text)
 }
 
+/// Entries under reading, and where each secret stood first.
+struct Reading<'a, 'r> {
+    reader: &'a mut Reader<'r>,
+    /// By a hash, for a table of the secrets themselves would leave copies of them behind.
+    first: HashMap<[u8; 32], Span>,
+}
+
 fn read_entries(node: &Node, reader: &mut Reader<'_>) -> Option<Keyring> {
     let mut table = Table::new(node, "a keyring", reader)?;
     let mut keyring = Keyring::default();
-    let mut first: HashMap<[u8; 32], Span> = HashMap::new();
+    let mut reading = Reading { reader, first: HashMap::new() };
     for entry in table.rest() {
         if !is_name(entry.name) {
-            reader.fault("K001", entry.name_span, "this cannot name a secret").hint(NAME_FORM);
+            reading
+                .reader
+                .fault("K001", entry.name_span, "this cannot name a secret")
+                .hint(NAME_FORM);
         }
-        let Some((secret, span)) = read_entry(&entry, reader) else { continue };
-        // By a hash, for a table of the secrets themselves would leave copies of them behind.
-        let hash = *blake3::hash(secret.expose()).as_bytes();
-        if let Some(first) = first.get(&hash) {
-            let (line, _) = reader.source.place(first.start);
-            let message = format!("the secret of line {line} again");
-            reader.fault("K004", span, message).hint("make one of its own: `limpid keys new NAME`");
+        if let Some(secrets) = reading.secrets(&entry) {
+            keyring.insert(entry.name, secrets);
         }
-        first.entry(hash).or_insert(span);
-        keyring.insert(entry.name, secret);
     }
     Some(keyring)
 }
 
-fn read_entry(entry: &Field<'_>, reader: &mut Reader<'_>) -> Option<(Secret, Span)> {
-    let mut table = Table::new(entry.node, "a keyring entry", reader)?;
-    let secret = table.need("secret", reader);
-    if let Some(created) = table.take("created") {
-        check_date(&created, reader);
+impl Reading<'_, '_> {
+    /// The secrets of a name: one, or a list of them.
+    fn secrets(&mut self, entry: &Field<'_>) -> Option<Secrets> {
+        let Kind::List(items) = &entry.node.kind else {
+            return self.dated(entry.node, 0).map(|dated| Secrets::of(vec![dated]));
+        };
+        if items.is_empty() {
+            self.reader.fault("K007", entry.span(), "a name without a secret").hint(MAKE_ONE);
+        }
+        let mut dated: Vec<Dated> = Vec::new();
+        let mut whole = !items.is_empty();
+        for (at, item) in items.iter().enumerate() {
+            let Some(next) = self.dated(item, at) else {
+                whole = false;
+                continue;
+            };
+            if dated.last().is_some_and(|last| last.from_ms >= next.from_ms) {
+                self.reader
+                    .fault("K008", item.span, "`from` is not later than that of the secret before")
+                    .hint("write the secrets in the order of their times");
+                whole = false;
+            }
+            dated.push(next);
+        }
+        whole.then(|| Secrets::of(dated))
     }
-    table.finish(reader);
-    let field = secret?;
-    let text = match &field.node.kind {
-        // 64 digits, none of them a letter, are a number to YAML.
-        Kind::Text(text) | Kind::Number(text) => text,
-        _ => field.text(reader)?,
-    };
-    Some((read_secret(text, field.span(), reader)?, field.span()))
+
+    /// A secret, the `at`-th of its name, with its time.
+    fn dated(&mut self, node: &Node, at: usize) -> Option<Dated> {
+        let mut table = Table::new(node, "a keyring entry", self.reader)?;
+        let gone = is_destroyed(node);
+        let secret = if gone { table.take("secret") } else { table.need("secret", self.reader) };
+        let (from, created) = (table.take("from"), table.take("created"));
+        let destroyed = table.take("destroyed");
+        for date in [created, destroyed].into_iter().flatten() {
+            check_date(&date, self.reader);
+        }
+        let head = table.head();
+        table.finish(self.reader);
+        let from_ms = self.read_from(from.as_ref(), at, head);
+        let secret = match (secret, destroyed) {
+            (Some(secret), Some(_)) => {
+                self.reader
+                    .fault("K009", secret.name_span, "a destroyed secret that is still there")
+                    .hint("take out the secret, or `destroyed`");
+                return None;
+            }
+            (None, _) => destroyed.map(|_| None)?,
+            (Some(secret), None) => Some(Arc::new(self.secret(&secret)?)),
+        };
+        Some(Dated { from_ms: from_ms?, secret })
+    }
+
+    fn secret(&mut self, field: &Field<'_>) -> Option<Secret> {
+        let text = match &field.node.kind {
+            // 64 digits, none of them a letter, are a number to YAML.
+            Kind::Text(text) | Kind::Number(text) => text,
+            _ => field.text(self.reader)?,
+        };
+        let secret = read_secret(text, field.span(), self.reader)?;
+        let hash = *blake3::hash(secret.expose()).as_bytes();
+        match self.first.get(&hash) {
+            None => drop(self.first.insert(hash, field.span())),
+            Some(first) => {
+                let (line, _) = self.reader.source.place(first.start);
+                let message = format!("the secret of line {line} again");
+                self.reader
+                    .fault("K004", field.span(), message)
+                    .hint("make one of its own: `limpid keys new NAME`");
+            }
+        }
+        Some(secret)
+    }
+
+    /// The first record time that a secret serves, Unix milliseconds.
+    fn read_from(&mut self, from: Option<&Field<'_>>, at: usize, head: Span) -> Option<i64> {
+        let Some(from) = from else {
+            if at > 0 {
+                self.reader
+                    .fault(
+                        "K008",
+                        head,
+                        "from which record time on? only the first secret may leave it out",
+                    )
+                    .hint(TIME_FORM);
+                return None;
+            }
+            return Some(i64::MIN);
+        };
+        let time = record_time_ms(from.text(self.reader)?);
+        if time.is_none() {
+            self.reader.fault("K008", from.span(), "`from` must be a time").hint(TIME_FORM);
+        }
+        time
+    }
+}
+
+fn is_destroyed(node: &Node) -> bool {
+    matches!(&node.kind, Kind::Map(entries) if entries.iter().any(|entry| entry.key == "destroyed"))
+}
+
+/// What a time in a keyring looks like.
+const TIME_FORM: &str = "`from: 2026-12-01` (midnight UTC) or `from: 2026-12-01T12:00:00Z`";
+
+fn midnight(date: jiff::civil::Date) -> std::result::Result<jiff::Timestamp, jiff::Error> {
+    jiff::tz::Offset::UTC.to_timestamp(date.to_datetime(jiff::civil::Time::midnight()))
+}
+
+/// A record time as people write it, in Unix milliseconds: a date, which means its midnight in UTC, or
+/// a time with its zone (RFC 3339).
+#[must_use]
+pub fn record_time_ms(text: &str) -> Option<i64> {
+    let time = text.parse::<jiff::Timestamp>().or_else(|error| match text.parse() {
+        // Longer is a time without its zone, which is read as a date, too.
+        Ok(date) if text.len() == "2026-12-01".len() => midnight(date),
+        _ => Err(error),
+    });
+    time.ok().map(jiff::Timestamp::as_millisecond)
 }
 
 fn read_secret(text: &str, span: Span, reader: &mut Reader<'_>) -> Option<Secret> {
@@ -211,7 +327,7 @@ fn check_date(created: &Field<'_>, reader: &mut Reader<'_>) {
     let Some(text) = created.text(reader) else { return };
     if text.parse::<jiff::civil::Date>().is_err() {
         reader
-            .fault("K005", created.span(), "`created` must be a date")
+            .fault("K005", created.span(), format!("`{}` must be a date", created.name))
             .hint("write year, month and day: `2026-11-24`");
     }
 }
@@ -255,6 +371,49 @@ mod tests {
         if said.is_empty() { keyring.unwrap().names().map(str::to_owned).collect() } else { said }
     }
 
+    /// The only secret of a name.
+    fn only<'a>(keyring: &'a Keyring, name: &str) -> &'a Secret {
+        let secrets = keyring.get(name).unwrap();
+        secrets.get(secrets.at(None).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn several_secrets_have_their_times() {
+        let other = format!("1{}", &HEX[1..]);
+        let text = format!(
+            "acme:\n  - {{secret: {HEX}, created: 2026-01-01}}\n  - {{destroyed: 2027-01-01, from: \
+             2026-02-01}}\n  - {{secret: {other}, from: 2026-03-01T12:00:00+01:00}}\n"
+        );
+        let source = Source::with("k", text, Show::Nothing);
+        let mut faults = Faults::default();
+        let keyring = Keyring::read(&source, &mut faults).unwrap();
+        assert!(faults.is_empty(), "{faults}");
+        let spans: Vec<_> =
+            keyring.get("acme").unwrap().spans().map(|(_, from, end)| (from, end)).collect();
+        let february = record_time_ms("2026-02-01").unwrap();
+        let march = record_time_ms("2026-03-01T11:00:00Z").unwrap();
+        assert_eq!(spans, [(i64::MIN, Some(february)), (march, None)]);
+    }
+
+    #[test]
+    fn times_that_leave_a_doubt_are_refused() {
+        let second = format!("1{}", &HEX[1..]);
+        let two = |first: &str, then: &str| {
+            read(&format!("a:\n- {{secret: {HEX}{first}}}\n- {{secret: {second}{then}}}\n"))
+        };
+        assert_eq!(two("", ", from: 2026-01-01"), ["a"]);
+        assert_eq!(two("", ""), ["K008 (3, 4)"]);
+        assert_eq!(two(", from: 2026-01-02", ", from: 2026-01-02"), ["K008 (3, 3)"]);
+        assert_eq!(two("", ", from: 2026-01-01T00:00"), ["K008 (3, 84)"], "a time without a zone");
+        assert_eq!(two("", ", from: 7"), ["Y012 (3, 84)"]);
+        assert_eq!(read("a: []\n"), ["K007 (1, 4)"]);
+        assert_eq!(read(&format!("a: {{secret: {HEX}, destroyed: 2026-01-01}}")), ["K009 (1, 5)"]);
+        assert_eq!(read("a: {destroyed: 2026-01-01}\n"), ["a"]);
+        assert_eq!(read("a: {destroyed: canary}\n"), ["K005 (1, 16)"]);
+        let twice = format!("a:\n- {{secret: {HEX}}}\n- {{secret: {HEX}, from: 2026-01-01}}\n");
+        assert_eq!(read(&twice), ["K004 (3, 12)"]);
+    }
+
     #[test]
     fn hex_and_base64_are_the_same_secret() {
         let bytes = HEXLOWER_PERMISSIVE.decode(HEX.as_bytes()).unwrap();
@@ -262,7 +421,7 @@ mod tests {
             let source =
                 Source::with("k", format!("acme: {{secret: \"{text}\"}}\n"), Show::Nothing);
             let keyring = Keyring::read(&source, &mut Faults::default()).unwrap();
-            assert_eq!(keyring.get("acme").unwrap().expose()[..], bytes);
+            assert_eq!(only(&keyring, "acme").expose()[..], bytes);
         }
     }
 
@@ -274,7 +433,7 @@ mod tests {
             assert_eq!(read(&text), [name]);
             let source = Source::with("k", text.as_str(), Show::Nothing);
             let keyring = Keyring::read(&source, &mut Faults::default()).unwrap();
-            assert!(keyring.get(name).unwrap().same(&secret));
+            assert!(only(&keyring, name).same(&secret));
         }
         assert!(keyring_entry("a b", &secret, "2026-11-24").is_err());
     }

@@ -1,31 +1,35 @@
 //! Keys: the keyring, epochs, and the derivation of pseudonym keys.
 //!
 //! A keyring holds named secrets. A policy names one; from it, the tenant's name and the epoch of
-//! the record's time a 32-byte pseudonym key is derived. Secrets are zeroized when dropped, have
-//! no `Display`, and their `Debug` prints nothing of them.
+//! the record's time a 32-byte pseudonym key is derived. Secrets lie in memory that is not swapped or
+//! dumped, are zeroized when dropped, have no `Display`, and their `Debug` prints nothing of them.
 
 mod cipher;
 mod derive;
 mod digits;
 mod ipcrypt;
 mod keyring;
+mod locked;
 mod pair;
+mod secrets;
 mod source;
 mod token;
 
 pub(crate) use cipher::Cipher;
-pub use derive::{Epoch, EpochKeys, PseudonymKey, Pseudonyms, Purpose, Purposes};
+pub use derive::{Epoch, EpochKeys, Period, PseudonymKey, Pseudonyms, Purpose, Purposes};
 pub(crate) use digits::{DIGITS, Digits};
 pub(crate) use ipcrypt::Address;
 pub use keyring::{Keyring, keyring_entry};
 pub(crate) use pair::Kem;
 pub use pair::{KEY_ID_BYTES, KeyFault, PrivateKey, PublicKey};
+pub use secrets::{NoSecret, SecretIndex, Secrets};
 pub use source::SecretSource;
 pub use token::{Revealed, TOKEN_PREFIX, TOKEN_TEXT_BYTES_MAX, Token, TokenKind};
 
 use crate::error::{Error, Result};
+use locked::Locked;
 use std::fmt;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
 
 /// A secret's length in bytes.
 pub const SECRET_BYTES: usize = 32;
@@ -34,14 +38,13 @@ pub const SECRET_BYTES: usize = 32;
 pub type SecretId = [u8; 4];
 
 /// A named secret of the keyring.
-#[derive(Zeroize, ZeroizeOnDrop)]
-pub struct Secret([u8; SECRET_BYTES]);
+pub struct Secret(Locked);
 
 impl Secret {
     /// A secret of these bytes.
     #[must_use]
-    pub const fn new(bytes: [u8; SECRET_BYTES]) -> Self {
-        Self(bytes)
+    pub fn new(bytes: [u8; SECRET_BYTES]) -> Self {
+        Self(Locked::new(bytes))
     }
 
     /// A fresh one, from the operating system's randomness.
@@ -49,24 +52,24 @@ impl Secret {
     /// # Errors
     /// The operating system gives none.
     pub fn generate() -> Result<Self> {
-        Ok(Self(*random()?))
+        Ok(Self::new(*random()?))
     }
 
     /// The bytes, for derivation only.
     pub(crate) const fn expose(&self) -> &[u8; SECRET_BYTES] {
-        &self.0
+        self.0.expose()
     }
 
     /// A short name for it that tells nothing of it: the first bytes of another derivation.
     #[must_use]
     pub fn id(&self) -> SecretId {
-        let hash = blake3::derive_key("limpid secret id v1", &self.0);
+        let hash = blake3::derive_key("limpid secret id v1", self.expose());
         std::array::from_fn(|index| hash[index])
     }
 
     /// Is it the same secret? Only for two that were just read from one file.
     fn same(&self, other: &Self) -> bool {
-        self.0 == other.0
+        self.expose() == other.expose()
     }
 }
 
@@ -74,6 +77,12 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
     }
+}
+
+/// Could the system keep every secret so far from being swapped out?
+#[must_use]
+pub fn all_locked() -> bool {
+    locked::all_locked()
 }
 
 /// Fresh bytes of the operating system's randomness.

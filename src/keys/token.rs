@@ -9,8 +9,8 @@
 //! the same token within tenant and epoch, as with pseudonyms. The head tells an opener which secret
 //! and which epoch; whatever is changed in head, tenant or text, the token does not open.
 
-use super::derive::{Epoch, Pseudonyms, Purpose};
-use super::{Secret, SecretId};
+use super::derive::{Epoch, Period, Pseudonyms, Purpose};
+use super::{Secret, SecretId, Secrets};
 use aes_siv::KeyInit;
 use aes_siv::siv::Aes256Siv;
 use data_encoding::BASE64URL_NOPAD;
@@ -60,10 +60,11 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    pub(super) fn new(source: &Pseudonyms, number: i64) -> Self {
+    pub(super) fn new(source: &Pseudonyms, period: Period) -> Self {
         let mut key = Zeroizing::new([0; 64]);
-        source.derive(Purpose::Token, number, &mut *key);
-        let head = head(source.secret().id(), source.epoch().length_ms(), number);
+        source.derive(Purpose::Token, period, &mut *key);
+        let length_ms = source.epoch().length_ms();
+        let head = head(source.secret_id(period), length_ms, period.epoch());
         Self { key, head, tenant: source.tenant().clone() }
     }
 
@@ -160,8 +161,9 @@ impl Token {
     /// made with this secret for this tenant, or not as it is now.
     #[must_use]
     pub fn open(&self, secret: &Arc<Secret>, tenant: &str) -> Option<Revealed> {
-        let source = Pseudonyms::new(secret.clone(), tenant, self.epoch());
-        let tokens = Tokens::new(&source, self.number());
+        let secrets = Secrets::from(secret.clone());
+        let source = Pseudonyms::new(secrets, tenant, self.epoch());
+        let tokens = Tokens::new(&source, source.periods_of(self.number()).next()?);
         (tokens.head == self.head).then(|| tokens.open(&self.tag, &self.sealed))?
     }
 }
@@ -197,13 +199,16 @@ mod tests {
     use super::*;
 
     fn source(tenant: &str, epoch_ms: u64) -> Pseudonyms {
-        Pseudonyms::new(Arc::new(Secret::new([7; 32])), tenant, Epoch::every_ms(epoch_ms))
+        Pseudonyms::new(Secrets::from(Secret::new([7; 32])), tenant, Epoch::every_ms(epoch_ms))
     }
 
     fn sealed(source: &Pseudonyms, number: i64, kind: TokenKind, text: &str) -> String {
         let mut token = TOKEN_PREFIX.to_owned();
-        let sealed = Tokens::new(source, number)
-            .seal(kind, text, |chars| token.push_str(std::str::from_utf8(chars).unwrap()));
+        let sealed = Tokens::new(source, source.periods_of(number).next().unwrap()).seal(
+            kind,
+            text,
+            |chars| token.push_str(std::str::from_utf8(chars).unwrap()),
+        );
         sealed.unwrap();
         token
     }
@@ -231,7 +236,8 @@ mod tests {
         }
         let text = sealed(&source("acme", 0), 0, TokenKind::Text, "jane");
         assert_eq!(Token::parse(&text).unwrap().open(&secret, "acme").unwrap().expose(), "jane");
-        let tokens = Tokens::new(&source("acme", 0), 0);
+        let source = source("acme", 0);
+        let tokens = Tokens::new(&source, source.period(None).unwrap());
         assert!(tokens.seal(TokenKind::Text, &format!("{long}x"), |_| ()).is_none());
     }
 

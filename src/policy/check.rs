@@ -9,7 +9,7 @@ use super::syntax::{self, At};
 use super::{HeaderName, OnMismatch, Plan, Rule, Unlisted};
 use crate::document::{Reader, Source, Span, listed, nearest};
 use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
-use crate::keys::{Epoch, Keyring, Pseudonyms, SECRET_BYTES, Secret};
+use crate::keys::{Epoch, Keyring, Pseudonyms, Secret, Secrets};
 use crate::limits::{PATH_STATES_MAX, RULES_MAX};
 use crate::transform::{Redact, Transform};
 use std::collections::HashMap;
@@ -88,8 +88,8 @@ fn pseudonyms(
 ) -> Option<Pseudonyms> {
     let epoch = written.epoch.as_ref().map_or(Some(Epoch::Never), |epoch| epoch_of(epoch, reader));
     let key = written.key.as_ref()?;
-    let secret = secret(key, lookup, reader);
-    Some(Pseudonyms::new(secret?, tenant?.clone(), epoch?))
+    let secrets = secrets(key, lookup, reader);
+    Some(Pseudonyms::new(secrets?, tenant?.clone(), epoch?))
 }
 
 fn epoch_of(epoch: &At<Option<std::time::Duration>>, reader: &mut Reader<'_>) -> Option<Epoch> {
@@ -126,14 +126,14 @@ fn without_key(written: &syntax::Policy, rules: &[Option<Rule>], reader: &mut Re
     }
 }
 
-fn secret(key: &At<String>, lookup: Lookup<'_>, reader: &mut Reader<'_>) -> Option<Arc<Secret>> {
+fn secrets(key: &At<String>, lookup: Lookup<'_>, reader: &mut Reader<'_>) -> Option<Arc<Secrets>> {
     let name = key.value.as_str();
     let keyring = match lookup {
         Lookup::Rehearsal => return throw_away(key, reader),
         Lookup::Keyring(keyring) => keyring,
     };
-    if let Some(secret) = keyring.and_then(|keyring| keyring.get(name)) {
-        return Some(secret.clone());
+    if let Some(secrets) = keyring.and_then(|keyring| keyring.get(name)) {
+        return Some(secrets.clone());
     }
     let make = format!("`limpid keys new {name}` makes an entry");
     match keyring {
@@ -153,15 +153,12 @@ fn secret(key: &At<String>, lookup: Lookup<'_>, reader: &mut Reader<'_>) -> Opti
     None
 }
 
-fn throw_away(key: &At<String>, reader: &mut Reader<'_>) -> Option<Arc<Secret>> {
-    let mut bytes = [0; SECRET_BYTES];
-    match getrandom::fill(&mut bytes) {
-        Ok(()) => Some(Arc::new(Secret::new(bytes))),
-        Err(_) => {
-            reader.fault("P025", key.span, "the system gives no random numbers for a trial key");
-            None
-        }
+fn throw_away(key: &At<String>, reader: &mut Reader<'_>) -> Option<Arc<Secrets>> {
+    if let Ok(secret) = Secret::generate() {
+        return Some(Arc::new(secret.into()));
     }
+    reader.fault("P025", key.span, "the system gives no random numbers for a trial key");
+    None
 }
 
 /// The rules, built; `None` for one with a fault.

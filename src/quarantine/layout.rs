@@ -36,6 +36,9 @@ pub(super) const TENANT: &str = "limpid-tenant";
 /// How the payload is sealed: `none`, or format version and key id. Not authenticated: the
 /// payload's own prefix says the same and is.
 pub(super) const SEAL: &str = "limpid-seal";
+/// Offset of a message in the same partition, whose record was replayed. Stands on a mark alone,
+/// which has no reason and no seal: see `replayed`.
+pub(super) const REPLAYED: &str = "limpid-replayed";
 
 /// The content key that an export function gives.
 pub(super) fn content_cipher(
@@ -183,7 +186,7 @@ pub(super) fn authenticated(headers: &dyn Headers) -> Option<[Option<&[u8]>; 6]>
 }
 
 /// Outer `None`: repeated, or without a value. Inner `None`: not there.
-fn one<'a>(headers: &'a dyn Headers, name: &str) -> Option<Option<&'a [u8]>> {
+pub(super) fn one<'a>(headers: &'a dyn Headers, name: &str) -> Option<Option<&'a [u8]>> {
     let mut found = None;
     for index in 0..headers.count() {
         let (this, value) = headers.get(index)?;

@@ -22,11 +22,13 @@
 
 mod layout;
 mod open;
+mod replayed;
 mod seal;
 
 pub use crate::keys::{PrivateKey, PublicKey};
 pub use layout::Clear;
 pub use open::{NotOpened, Opened, Opener};
+pub use replayed::Replayed;
 pub use seal::{Sealed, Sealer};
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::layout::{
     self, Clear, ENCAPSULATED_BYTES, PREFIX_BYTES, Reader, Receiver, TAG_BYTES, VERSION,
 };
 use crate::keys::{KEY_ID_BYTES, Kem, PrivateKey};
-use crate::record::Headers;
+use crate::record::{Header, Headers, Raw, Record};
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{ChaCha20Poly1305, Tag};
 use hpke::Deserializable;
@@ -183,6 +183,20 @@ impl Opened {
         self.value.clone().map(|range| &self.plain[range])
     }
 
+    /// The record as it was in the raw topic.
+    #[must_use]
+    pub fn record(&self) -> Record<'_> {
+        Record {
+            topic: &self.clear.topic,
+            partition: self.clear.partition,
+            offset: self.clear.offset,
+            timestamp_ms: self.timestamp_ms,
+            key: self.key().map(Raw::new),
+            value: self.value().map(Raw::new),
+            headers: self,
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn plain_len(&self) -> usize {
         self.plain.len()
@@ -192,6 +206,18 @@ impl Opened {
     pub fn headers(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
         let at = |range: &Range<usize>| &self.plain[range.clone()];
         self.headers.iter().map(move |(name, value)| (at(name), value.as_ref().map(at)))
+    }
+}
+
+impl Headers for Opened {
+    fn count(&self) -> usize {
+        self.headers.len()
+    }
+
+    fn get(&self, index: usize) -> Option<Header<'_>> {
+        let (name, value) = self.headers.get(index)?;
+        let value = value.clone().map(|range| Raw::new(&self.plain[range]));
+        Some((&self.plain[name.clone()], value))
     }
 }
 

@@ -86,7 +86,7 @@ pub(super) static WITHHELD: Spec = counter(
     "limpid_withheld_total",
     &["route", "reason"],
     "records",
-    "Records withheld from the clean topic: malformed, limits, tenant, mismatch or internal.",
+    "Records withheld from the clean topic: malformed, limits, tenant, mismatch, key or internal.",
 );
 pub(super) static TENANT_RECORDS: Spec = counter(
     "limpid_tenant_records_total",

@@ -159,12 +159,12 @@ fn check_digit(row: &[u8]) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::{Epoch, Pseudonyms, Purpose, Secret};
-    use std::sync::Arc;
+    use crate::keys::{Epoch, Pseudonyms, Purpose, Secret, Secrets};
 
     fn encrypted(transform: EncryptDigits, value: Scalar<'_>) -> String {
-        let source = Pseudonyms::new(Arc::new(Secret::new([1; 32])), "acme", Epoch::Never);
-        let keys = source.with([Purpose::Digits].into_iter().collect()).keys(0);
+        let source = Pseudonyms::new(Secrets::from(Secret::new([1; 32])), "acme", Epoch::Never)
+            .with([Purpose::Digits].into_iter().collect());
+        let keys = source.keys(source.period(None).unwrap());
         let context = Context { keys: Some(&keys), ..Context::default() };
         let mut bytes = Vec::new();
         match transform.apply(value, &context, &mut Out::plain(&mut bytes)) {

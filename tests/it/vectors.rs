@@ -3,7 +3,7 @@
 
 use data_encoding::HEXLOWER;
 use limpid::format::{Out, Scalar};
-use limpid::keys::{Epoch, EpochKeys, Pseudonyms, Purpose, Secret, Token};
+use limpid::keys::{Epoch, EpochKeys, Pseudonyms, Purpose, Secret, Secrets, Token};
 use limpid::transform::{Arg, Context, Outcome, Place, named};
 use serde_json::Value;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ fn pseudonyms_are_those_of_the_vectors() {
 
 fn pseudonym(vector: &Value) -> String {
     let secret = HEXLOWER.decode(text(vector, "secret").as_bytes()).unwrap();
-    let secret = Arc::new(Secret::new(secret.try_into().unwrap()));
+    let secret = Secrets::from(Secret::new(secret.try_into().unwrap()));
     let epoch = Epoch::every_ms(vector["epoch_ms"].as_u64().unwrap());
     let source = Pseudonyms::new(secret, text(vector, "tenant"), epoch);
-    let keys = source.keys(epoch.number(vector["timestamp_ms"].as_i64()).unwrap());
+    let keys = source.keys(source.period(vector["timestamp_ms"].as_i64()).unwrap());
 
     let arguments = [Arg::Text(text(vector, "prefix").to_owned())];
     let transform = (named("pseudonymize").unwrap().build)(&arguments).unwrap();
@@ -45,13 +45,13 @@ fn text<'a>(vector: &'a Value, member: &str) -> &'a str {
 /// The keys of a vector's secret, tenant and time.
 fn epoch_keys(vector: &Value) -> EpochKeys {
     let secret = HEXLOWER.decode(text(vector, "secret").as_bytes()).unwrap();
-    let secret = Arc::new(Secret::new(secret.try_into().unwrap()));
+    let secret = Secrets::from(Secret::new(secret.try_into().unwrap()));
     let epoch = Epoch::every_ms(vector["epoch_ms"].as_u64().unwrap());
     use Purpose::{Digits, IpDeterministic, IpNd, IpNdx, IpPrefix, Token};
     let purposes = [IpDeterministic, IpPrefix, IpNd, IpNdx, Digits, Token];
     let source =
         Pseudonyms::new(secret, text(vector, "tenant"), epoch).with(purposes.into_iter().collect());
-    source.keys(epoch.number(vector["timestamp_ms"].as_i64()).unwrap())
+    source.keys(source.period(vector["timestamp_ms"].as_i64()).unwrap())
 }
 
 /// What a transform writes for a value in a place.

@@ -52,4 +52,29 @@ pub(super) static CODES: &[Code] = &[
         wrong: "",
         right: "",
     },
+    Code {
+        code: "K007",
+        title: "a name without a secret",
+        explanation: "A policy that names it could make no pseudonym. `limpid keys new NAME` makes a \
+            secret.",
+        wrong: "acme: []\n",
+        right: "acme: [{secret: 8f14e45fceea167a5a36dedd4bea2543c9f0f895fb98ab9159f51fd0297e236d}]\n",
+    },
+    Code {
+        code: "K008",
+        title: "secrets whose times leave a doubt",
+        explanation: "Each secret of a name is used for records from its `from` on, up to the next \
+            one's: a date (midnight UTC) or a time with its zone. Only the first may leave it out, \
+            and each is later than the one before.",
+        wrong: "acme:\n  - {secret: 8f14e45fceea167a5a36dedd4bea2543c9f0f895fb98ab9159f51fd0297e236d}\n  - {secret: 1679091c5a880faf6fb5e6087eb1b2dc45c48cce2e2d7fbdea1afc51c7c6ad26}\n",
+        right: "acme:\n  - {secret: 8f14e45fceea167a5a36dedd4bea2543c9f0f895fb98ab9159f51fd0297e236d}\n  - {secret: 1679091c5a880faf6fb5e6087eb1b2dc45c48cce2e2d7fbdea1afc51c7c6ad26, from: 2026-12-01}\n",
+    },
+    Code {
+        code: "K009",
+        title: "a destroyed secret that is still there",
+        explanation: "`destroyed` says that the secret is gone for ever. `limpid keys destroy` takes \
+            it out and writes the date.",
+        wrong: "acme: {secret: 8f14e45fceea167a5a36dedd4bea2543c9f0f895fb98ab9159f51fd0297e236d, destroyed: 2027-01-01}\n",
+        right: "acme: {destroyed: 2027-01-01}\n",
+    },
 ];

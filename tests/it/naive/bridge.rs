@@ -6,12 +6,11 @@ use super::{Action, Bounds, Expected, Flaw, Policy};
 use limpid::engine::{Batch, Engine, Limits, Outcome, Route, TenantSource};
 use limpid::error::Reason;
 use limpid::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
-use limpid::keys::{Epoch, EpochKeys, Pseudonyms, Purpose, Purposes, Secret};
+use limpid::keys::{Epoch, EpochKeys, Pseudonyms, Purpose, Purposes, Secret, Secrets};
 use limpid::policy::{HeaderName, OnMismatch, Plan, Policies, Rule};
 use limpid::record::{NO_HEADERS, Raw, Record};
 use limpid::scan::Scanner;
 use limpid::transform::{self, Arg, Constant, Kind, Param, Transform};
-use std::sync::Arc;
 
 /// The secret of all made policies.
 const SECRET: [u8; 32] = *b"a secret that keeps no secret :)";
@@ -68,7 +67,7 @@ pub fn plan_for(tenant: &str, policy: &Policy) -> Option<Plan> {
         let (transform, label) = (transform(&action), "unlisted".into());
         rules.push(Rule { transform, mismatch: OnMismatch::Redact, label });
     }
-    let secret = Arc::new(Secret::new(SECRET));
+    let secret = Secrets::from(Secret::new(SECRET));
     Some(Plan {
         tenant: tenant.into(),
         version: 1,
@@ -201,8 +200,9 @@ fn every_purpose() -> Purposes {
 /// limpid's own keys of made policies at [`TIMESTAMP_MS`].
 pub fn epoch_keys() -> EpochKeys {
     let epoch = Epoch::every_ms(EPOCH_MS);
-    let number = epoch.number(Some(TIMESTAMP_MS)).expect("a time");
-    Pseudonyms::new(Arc::new(Secret::new(SECRET)), TENANT, epoch).with(every_purpose()).keys(number)
+    let source =
+        Pseudonyms::new(Secrets::from(Secret::new(SECRET)), TENANT, epoch).with(every_purpose());
+    source.keys(source.period(Some(TIMESTAMP_MS)).expect("a time"))
 }
 
 /// The keys of made policies at [`TIMESTAMP_MS`], derived by the twin.
