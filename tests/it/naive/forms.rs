@@ -312,7 +312,7 @@ fn luhn_digit(row: &str) -> String {
             .enumerate()
             .map(|(at, digit)| if at % 2 == 1 { digit * 2 / 10 + digit * 2 % 10 } else { digit })
             .sum();
-        sum % 10 == 0
+        sum.is_multiple_of(10)
     };
     (0..10).find(fits).expect("one does").to_string()
 }
