@@ -195,7 +195,7 @@ impl Reading<'_, '_> {
         }
         let head = table.head();
         table.finish(self.reader);
-        let from_ms = self.from_ms(from.as_ref(), at, head);
+        let from_ms = self.begin_ms(from.as_ref(), at, head);
         let secret = match (secret, destroyed) {
             (Some(secret), Some(_)) => {
                 self.reader
@@ -231,7 +231,7 @@ impl Reading<'_, '_> {
     }
 
     /// The first record time that a secret serves, Unix milliseconds.
-    fn from_ms(&mut self, from: Option<&Field<'_>>, at: usize, head: Span) -> Option<i64> {
+    fn begin_ms(&mut self, from: Option<&Field<'_>>, at: usize, head: Span) -> Option<i64> {
         let Some(from) = from else {
             if at > 0 {
                 self.reader

@@ -5,6 +5,7 @@
 //! dumped, are zeroized when dropped, have no `Display`, and their `Debug` prints nothing of them.
 
 mod derive;
+mod edit;
 mod keyring;
 mod locked;
 mod pair;
@@ -12,7 +13,8 @@ mod secrets;
 mod source;
 
 pub use derive::{Epoch, EpochKeys, Period, PseudonymKey, Pseudonyms, Purpose};
-pub use keyring::{Keyring, keyring_entry};
+pub use edit::{Draft, Entries, Row};
+pub use keyring::{Keyring, keyring_entry, record_time_ms};
 pub(crate) use pair::Kem;
 pub use pair::{KEY_ID_BYTES, KeyFault, PrivateKey, PublicKey};
 pub use secrets::{NoSecret, SecretIndex, Secrets};

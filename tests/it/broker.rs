@@ -403,6 +403,7 @@ impl Scene {
         let config = config::load(&self.config())?;
         let policies = Start::new(&config)?.in_force;
         let metrics = Metrics::new(&["web".to_owned()]);
+        metrics.policies(&policies.current());
         run::run(&config, &policies, &metrics, &Health::new(config.lanes), stop)
     }
 
