@@ -517,7 +517,10 @@ fn read_once(reader: &mut impl Read, into: &mut Vec<u8>, room: usize) -> io::Res
 }
 
 /// Undoes gzip or zstd, known by their first bytes; also says whether there was any to undo.
-fn decompressed(mut reader: Box<dyn Read + Send>) -> io::Result<(Box<dyn Read + Send>, bool)> {
+///
+/// # Errors
+/// The first bytes cannot be read.
+pub fn decompressed(mut reader: Box<dyn Read + Send>) -> io::Result<(Box<dyn Read + Send>, bool)> {
     const GZIP: [u8; 2] = [0x1f, 0x8b];
     const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
     let mut first = Vec::with_capacity(ZSTD.len());

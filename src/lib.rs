@@ -57,6 +57,7 @@ pub mod run;
 pub mod filter;
 pub mod replay;
 pub mod explain;
+pub mod compare;
 pub mod cases;
 pub mod demo;
 pub mod cli;

@@ -741,6 +741,14 @@ impl Broker for Member {
         }
     }
 
+    fn begin(&mut self) {}
+
+    fn abort(&mut self) {}
+
+    fn recall(&mut self, positions: &[Position]) -> Result<()> {
+        self.rewind(positions)
+    }
+
     fn rewind(&mut self, positions: &[Position]) -> Result<()> {
         if self.call() {
             for (partition, next) in positions {

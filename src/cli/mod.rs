@@ -4,6 +4,7 @@
 
 mod check;
 mod demo;
+mod diff;
 mod explain;
 mod filter;
 mod keys;
@@ -39,6 +40,8 @@ enum Command {
     Test(test::Args),
     /// Explain what a policy does to an event, value by value, and why; prints the values
     Explain(explain::Args),
+    /// Compare two policies on the same records: what becomes more exposed, and what less
+    Diff(diff::Args),
     /// Print the JSON Schema of policies, for editors
     Schema(schema::Args),
     /// Make keys for pseudonyms and for the quarantine
@@ -64,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::main(args),
         Command::Test(args) => test::main(args),
         Command::Explain(args) => explain::main(&args),
+        Command::Diff(args) => diff::main(&args),
         Command::Schema(args) => schema::main(&args),
         Command::Keys(args) => keys::main(args),
         Command::Quarantine(args) => quarantine::main(args),

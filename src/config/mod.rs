@@ -4,20 +4,22 @@
 //! docs/CONFIG.md lists every key. Paths are relative to the configuration's folder. Secrets do not
 //! stand in the file: it says where they are.
 
+mod admin;
 mod read;
 mod route;
 mod secret;
 mod settings;
 mod topics;
 
+pub use admin::{AdminConfig, Token};
 pub use read::read;
 
 use crate::document::{Faults, Show, Source};
 use crate::engine::Limits;
 use crate::error::{Error, Result};
 use crate::keys::SecretSource;
+use crate::lane::Delivery;
 use crate::policy::Policies;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +58,14 @@ pub struct Config {
     pub producer: Settings,
     /// The consumer group.
     pub group: String,
+    /// The process's name in the group, if a restart keeps it (static membership).
+    pub group_instance: Option<String>,
+    /// How records and offsets are tied together.
+    pub delivery: Delivery,
+    /// What is traded for what.
+    pub tuning: Tuning,
+    /// What transactional ids begin with.
+    pub transactional_id_prefix: String,
     /// At least one.
     pub routes: Vec<RouteConfig>,
     /// Threads that each have a consumer and a producer.
@@ -69,7 +79,7 @@ pub struct Config {
     /// Where withheld records go.
     pub quarantine: Quarantine,
     /// Where /metrics, /healthz and /readyz are served.
-    pub admin: Option<SocketAddr>,
+    pub admin: Option<AdminConfig>,
     /// Bounds on one record.
     pub limits: Limits,
     /// Most bytes of records between fetch and delivery, for the whole process.
@@ -109,6 +119,45 @@ fn no_default(route: &RouteConfig) -> String {
         route.name,
         route.default_policy.as_deref().unwrap_or_default()
     )
+}
+
+/// What is traded for what, between delay and the brokers' work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tuning {
+    /// Small transactions.
+    #[default]
+    Latency,
+    /// Large ones.
+    Throughput,
+}
+
+impl Tuning {
+    /// From one commit to the next, in milliseconds.
+    #[must_use]
+    pub const fn commit_every_ms(self) -> u64 {
+        match self {
+            Self::Latency => 40,
+            Self::Throughput => 200,
+        }
+    }
+
+    /// How long the client waits for a batch to fill, in milliseconds.
+    #[must_use]
+    pub const fn linger_ms(self) -> u64 {
+        match self {
+            Self::Latency => 5,
+            Self::Throughput => 10,
+        }
+    }
+
+    /// Bytes of records at which a transaction is committed before its time.
+    #[must_use]
+    pub const fn transaction_bytes(self) -> usize {
+        match self {
+            Self::Latency => 8 << 20,
+            Self::Throughput => 32 << 20,
+        }
+    }
 }
 
 /// librdkafka settings; `Debug` prints the names only.
@@ -249,7 +298,7 @@ quarantine:
 kafka: {security.protocol: ssl, ssl.ca.location: ca.pem, socket.keepalive.enable: true}
 consumer: {fetch.max.bytes: 8388608}
 producer: {linger.ms: 20}
-admin: {listen: "127.0.0.1:0"}
+admin: {listen: "0.0.0.0:9464", token: {command: [echo, canary-canary-canary]}}
 limits: {depth: 64, record_bytes: 1MiB, clean_bytes: 1000kB}
 buffer_bytes: 64MiB
 shutdown: {drain: 5s}
@@ -268,6 +317,11 @@ shutdown: {drain: 5s}
         assert_eq!(config.consumer.0, [("fetch.max.bytes".into(), "8388608".into())]);
         assert_eq!(config.producer.0, [("linger.ms".into(), "20".into())]);
         assert_eq!((config.lanes, config.group.as_str()), (3, "cleaners"));
+        let admin = config.admin.unwrap();
+        assert_eq!(admin.listen.port(), 9464);
+        let token = admin.token.unwrap();
+        assert!(token.is(b"canary-canary-canary") && !token.is(b"canary"));
+        assert!(!format!("{token:?}").contains("canary"));
         assert_eq!(config.limits.depth, 64);
         assert_eq!((config.limits.value_bytes, config.limits.clean_bytes), (1 << 20, 1_000_000));
         assert_eq!(config.buffer_bytes_max, 64 << 20);

@@ -1,20 +1,23 @@
 //! The configuration as written → as it is meant.
 
+use super::admin::read_admin;
 use super::route::{Route, check_routes, read_route, refuse_name};
 use super::secret::{read_path, read_source};
 use super::settings::read_settings;
-use super::{Config, Quarantine, Secrets, Settings};
+use super::{Config, Quarantine, Secrets, Settings, Tuning};
 use crate::document::{Faults, Field, Kind, Node, Reader, Source, Span, Table, parse};
 use crate::engine::Limits;
 use crate::kafka::settings::Kind as Client;
+use crate::lane::Delivery;
 use crate::limits::{DEPTH_MAX, RECORD_BYTES_MAX};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Unless `group:` says otherwise.
 const GROUP: &str = "limpid";
+/// Unless `transactional_id_prefix:` says otherwise.
+const TRANSACTIONAL_ID_PREFIX: &str = "limpid-";
 /// Unless `buffer_bytes:` says otherwise.
 const BUFFER_BYTES: usize = 256 << 20;
 /// Unless `shutdown: {drain: …}` says otherwise: the usual patience of Kubernetes and systemd.
@@ -39,7 +42,9 @@ fn read_config(node: &Node, secrets: Secrets, reader: &mut Reader<'_>) -> Option
     let base = Path::new(&reader.source.name).parent().unwrap_or(Path::new("")).to_owned();
     let mut top = Table::new(node, "the configuration", reader)?;
     let brokers = top.need("brokers", reader);
-    let group = top.take("group");
+    let (group, instance) = (top.take("group"), top.take("group_instance"));
+    let (delivery, tuning) = (top.take("delivery"), top.take("tuning"));
+    let prefix = top.take("transactional_id_prefix");
     let lanes = top.take("lanes");
     let policies = top.need("policies", reader);
     let (keyring, reload) = (top.take("keyring"), top.take("reload"));
@@ -58,7 +63,19 @@ fn read_config(node: &Node, secrets: Secrets, reader: &mut Reader<'_>) -> Option
     let consumer = settings(consumer.as_ref(), Client::Consumer, reader);
     let producer = settings(producer.as_ref(), Client::Producer, reader);
     let servers = brokers.and_then(|field| read_brokers(&field, reader));
-    let group = group.map_or(Some(GROUP.to_owned()), |field| read_group(&field, reader));
+    let group = group.map_or(Some(GROUP.to_owned()), |field| read_name(&field, GROUP_NAME, reader));
+    let instance = read_optional(instance, |field| read_name(field, INSTANCE_NAME, reader));
+    let delivery = delivery.map_or(Some(Delivery::ExactlyOnce), |field| {
+        let words = [Delivery::ExactlyOnce, Delivery::AtLeastOnce];
+        field.one_of(&["exactly_once", "at_least_once"], reader).map(|index| words[index])
+    });
+    let tuning = tuning.map_or(Some(Tuning::default()), |field| {
+        let words = [Tuning::Latency, Tuning::Throughput];
+        field.one_of(&["latency", "throughput"], reader).map(|index| words[index])
+    });
+    let prefix = prefix.map_or(Some(TRANSACTIONAL_ID_PREFIX.to_owned()), |field| {
+        read_name(&field, PREFIX_NAME, reader)
+    });
     let lanes = lanes.map_or_else(|| Some(cores()), |field| read_lanes(&field, reader));
     let policies = policies.and_then(|field| read_path(&field, &base, reader));
     let keyring = keyring.and_then(|field| read_source(&field, &base, reader));
@@ -66,7 +83,7 @@ fn read_config(node: &Node, secrets: Secrets, reader: &mut Reader<'_>) -> Option
     let quarantine = quarantine.and_then(|field| read_quarantine(&field, reader));
     let topic = quarantine.as_ref().map(|(read, span)| (read.topic.as_str(), *span));
     let routes = routes.and_then(|field| read_routes(&field, topic, reader));
-    let admin = admin.and_then(|field| read_admin(&field, reader));
+    let admin = admin.and_then(|field| read_admin(&field, &base, secrets, reader));
     let limits =
         limits.map_or_else(|| Some(Limits::default()), |field| read_limits(&field, reader));
     let buffer = read_buffer(buffer.as_ref(), limits.as_ref(), reader);
@@ -77,6 +94,10 @@ fn read_config(node: &Node, secrets: Secrets, reader: &mut Reader<'_>) -> Option
         consumer,
         producer,
         group: group?,
+        group_instance: instance?,
+        delivery: delivery?,
+        tuning: tuning?,
+        transactional_id_prefix: prefix?,
         routes: routes?.into_iter().map(|route| route.config).collect(),
         lanes: lanes?,
         policies: policies?,
@@ -114,13 +135,25 @@ fn read_brokers(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<String> {
     (!all.is_empty()).then(|| all.join(","))
 }
 
-fn read_group(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<String> {
+const GROUP_NAME: &str = "this cannot name a consumer group";
+const INSTANCE_NAME: &str = "this cannot name a member of the group";
+const PREFIX_NAME: &str = "transactional ids cannot begin with this";
+
+fn read_name(field: &Field<'_>, fault: &str, reader: &mut Reader<'_>) -> Option<String> {
     let name = field.text(reader)?;
     if name.is_empty() || name.len() > 255 || name.chars().any(char::is_control) {
-        reader.fault("C017", field.span(), "this cannot name a consumer group");
+        reader.fault("C017", field.span(), fault);
         return None;
     }
     Some(name.to_owned())
+}
+
+/// `Some(None)` where nothing is written, `None` where something is wrong.
+fn read_optional<T>(
+    field: Option<Field<'_>>,
+    read: impl FnOnce(&Field<'_>) -> Option<T>,
+) -> Option<Option<T>> {
+    field.map_or(Some(None), |field| read(&field).map(Some))
 }
 
 fn cores() -> usize {
@@ -171,30 +204,6 @@ fn read_routes(
     let routes: Vec<Route> = items.iter().filter_map(|item| read_route(item, reader)).collect();
     check_routes(&routes, quarantine, reader);
     Some(routes)
-}
-
-fn read_admin(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<SocketAddr> {
-    let mut table = field.table(reader)?;
-    let (listen, remote) = (table.need("listen", reader), table.take("allow_remote"));
-    table.finish(reader);
-    let remote = remote.and_then(|field| field.bool(reader)).unwrap_or(false);
-    let listen = listen?;
-    let Ok(address) = listen.text(reader)?.parse::<SocketAddr>() else {
-        reader
-            .fault("C015", listen.span(), "`listen` must be an IP address and a port")
-            .hint("`127.0.0.1:9464`, or `\"[::1]:9464\"`");
-        return None;
-    };
-    if !remote && !is_loopback(address.ip()) {
-        reader.fault("C016", listen.span(), "other machines could reach the admin server").hint(
-            "it asks for no password: add `allow_remote: true` if the network keeps it apart",
-        );
-    }
-    Some(address)
-}
-
-fn is_loopback(address: IpAddr) -> bool {
-    address.to_canonical().is_loopback() || address == IpAddr::V4(Ipv4Addr::LOCALHOST)
 }
 
 fn read_limits(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Limits> {

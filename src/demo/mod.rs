@@ -16,12 +16,15 @@ mod sample;
 mod view;
 
 use crate::admin::{self, Admin};
-use crate::config::{Config, Quarantine, RouteConfig, Settings, TenantConfig, Topics};
+use crate::config::{
+    AdminConfig, Config, Quarantine, RouteConfig, Settings, TenantConfig, Topics, Tuning,
+};
 use crate::document::{Faults, Source};
 use crate::engine::Limits;
 use crate::error::{Error, Result};
 use crate::kafka::cluster::{Cluster, Feed, KEPT_BYTES, Tap};
 use crate::keys::{Keyring, PrivateKey, Secret};
+use crate::lane::Delivery;
 use crate::policy::{self, Policies};
 use crate::reload::InForce;
 use crate::run::{Stop, Summary, run};
@@ -223,6 +226,10 @@ fn config(prefix: &str, brokers: &str) -> Result<Config> {
         consumer: Settings::default(),
         producer: Settings::default(),
         group: prefix.into(),
+        group_instance: None,
+        delivery: Delivery::ExactlyOnce,
+        tuning: Tuning::default(),
+        transactional_id_prefix: String::new(),
         routes: Kind::ALL.map(route).into(),
         lanes: LANES,
         policies: PathBuf::new(), // built in
@@ -238,7 +245,10 @@ fn config(prefix: &str, brokers: &str) -> Result<Config> {
 
 /// The admin server at the address asked for, or at any free port beside it.
 fn admin_near(at: SocketAddr, metrics: &Arc<Metrics>, health: &Arc<Health>) -> Result<Admin> {
-    let serve = |at| admin::serve(at, metrics.clone(), health.clone(), None);
+    let serve = |listen| {
+        let config = AdminConfig { listen, token: None };
+        admin::serve(&config, metrics.clone(), health.clone(), None)
+    };
     serve(at).or_else(|_| serve(SocketAddr::new(at.ip(), 0)))
 }
 

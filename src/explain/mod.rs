@@ -20,7 +20,7 @@ use crate::format::json::{Edit, Editor, Scratch};
 use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
 use crate::format::{Container, Out, Scalar};
 use crate::policy::trial::{Bench, Tried};
-use crate::policy::{CompiledPolicy, Place, Policies, WrittenPath, parse_path};
+use crate::policy::{CompiledPolicy, Place, Plan, Policies, WrittenPath, parse_path};
 use crate::record::{Raw, Record};
 use event::Node;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -114,18 +114,22 @@ impl Explainer {
         Self { source, policies, paths, limits }
     }
 
-    /// The policy's tenant.
+    /// The policy's plan.
     #[must_use]
-    pub fn tenant(&self) -> &Arc<str> {
-        &self.policies.plan(0).tenant
+    pub fn plan(&self) -> &Plan {
+        self.policies.plan(0)
+    }
+
+    /// A bench to clean records on.
+    #[must_use]
+    pub fn bench(&self) -> Bench<'_> {
+        Bench::new(&self.policies, self.plan().tenant.clone(), self.limits)
     }
 
     /// Cleans one record, and tells what was decided about each of its values.
-    #[must_use]
-    pub fn trace(&self, record: &Record<'_>) -> (Tried, Trace) {
+    fn trace(&self, record: &Record<'_>) -> (Tried, Trace) {
         let mut trace = Trace::default();
-        let mut bench = Bench::new(&self.policies, self.tenant().clone(), self.limits);
-        let tried = bench.watched(record, &mut trace);
+        let tried = self.bench().watched(record, &mut trace);
         (tried, trace)
     }
 
@@ -136,7 +140,7 @@ impl Explainer {
         let mut asked = Asked::new(self, record, &outcome, trace);
         let mut values = asked.key_and_headers();
         values.extend(asked.values());
-        let plan = self.policies.plan(0);
+        let plan = self.plan();
         let idle = asked.idle.iter().map(|&path| self.named(path)).collect();
         let flaw = match outcome {
             Tried::Withheld(Reason::Malformed) => flaw(asked.json),
@@ -147,7 +151,7 @@ impl Explainer {
 
     fn named(&self, path: usize) -> Named {
         let written = &self.paths[path].written;
-        let rule = self.policies.plan(0).rules[usize::from(written.rule)].label.clone();
+        let rule = self.plan().rules[usize::from(written.rule)].label.clone();
         let (line, _) = self.source.place(written.span.start);
         Named { rule, path: written.text.clone(), line }
     }
@@ -417,7 +421,7 @@ impl<'a> Asked<'a> {
     ) -> Value {
         let paths = &self.explainer.paths;
         let mut naming = (0..paths.len()).filter(|&path| names(path)).peekable();
-        let written = self.explainer.policies.plan(0).rules_written();
+        let written = self.explainer.plan().rules_written();
         let rule = decision.map(|decision| decision.rule);
         let rule = rule.filter(|&rule| usize::from(rule) < written);
         let by = rule.map(|rule| {
@@ -440,7 +444,7 @@ impl<'a> Asked<'a> {
     }
 
     fn rule_alone(&self, rule: RuleId) -> Named {
-        let rule = &self.explainer.policies.plan(0).rules[usize::from(rule)];
+        let rule = &self.explainer.plan().rules[usize::from(rule)];
         Named { rule: rule.label.clone(), path: String::new(), line: 0 }
     }
 }

@@ -71,7 +71,13 @@ impl Value {
         };
         let mismatch = if self.mismatch { ", a value of another kind: mismatch" } else { "" };
         let withheld = if self.fate == Fate::Withheld { ", the record is withheld" } else { "" };
-        format!("rule {} (`{}`, line {}){mismatch}{withheld}", by.rule, by.path, by.line)
+        let gone = self.fate == Fate::Dropped && !by.rule.ends_with(" drop");
+        let gone = if gone {
+            ", in a container that goes but for what an earlier rule leaves"
+        } else {
+            ""
+        };
+        format!("rule {} (`{}`, line {}){mismatch}{withheld}{gone}", by.rule, by.path, by.line)
     }
 
     fn json(&self) -> Json {

@@ -7,6 +7,7 @@
 
 use super::fetched::{Fetched, Names};
 use super::native::{Callbacks, Client, Code, Notes, PartitionList, c_name, elements, millis};
+use super::transaction::GroupMetadata;
 use crate::error::{Error, Fate, Result};
 use crate::lane::{Fetched as _, Notice, Partition, Position};
 use crate::limits::BATCH_RECORDS_MAX;
@@ -67,8 +68,8 @@ impl Consumer {
         let group = Notes::<Group>::new();
         let callbacks = Callbacks {
             rebalance: Some(on_rebalance),
-            delivery: None,
             opaque: Some(group.opaque()),
+            ..Callbacks::default()
         };
         let client = Client::new(rd::rd_kafka_type_t::RD_KAFKA_CONSUMER, set, &callbacks)?;
         // SAFETY: the client lives; from here on its main queue is served with the consumer's.
@@ -215,7 +216,7 @@ impl Consumer {
     }
 
     pub fn commit(&mut self, offsets: &[Position]) {
-        let list = self.list(offsets.iter().map(|(partition, next)| (*partition, Some(*next))));
+        let list = self.positions(offsets);
         // SAFETY: client, list and queue live during the call; the opaque lives as long as the
         // queue that the callback is called from.
         let code = unsafe {
@@ -233,15 +234,50 @@ impl Consumer {
     }
 
     pub fn rewind(&self, positions: &[Position]) -> Result<()> {
-        let list = self.list(positions.iter().map(|(partition, next)| (*partition, Some(*next))));
+        let list = self.positions(positions);
         // SAFETY: client and list live during the call.
         let code = unsafe {
             Code::take(rd::rd_kafka_seek_partitions(self.client.ptr(), list.ptr(), millis(ASK)))
         };
-        match code {
-            Code::NONE => Ok(()),
-            code => Err(Error::fatal(format!("the consumer cannot go back: {}", code.name()))),
+        // The call may succeed as a whole and fail for a partition.
+        match [code, list.first_error()].into_iter().find(|code| *code != Code::NONE) {
+            None => Ok(()),
+            Some(code) => {
+                Err(Error::retry(format!("the consumer cannot go back yet: {}", code.name())))
+            }
         }
+    }
+
+    /// Goes to where the group stands, and to the given offsets where it has none. A commit that is
+    /// still on its way is waited for: consumers that read committed records ask for stable offsets
+    /// (KIP-447).
+    pub fn recall(&mut self, positions: &[Position]) -> Result<()> {
+        let list = self.list(positions.iter().map(|(partition, _)| (*partition, None)));
+        // SAFETY: client and list live during the call.
+        let code = unsafe { rd::rd_kafka_committed(self.client.ptr(), list.ptr(), millis(ASK)) };
+        let code = match Code(code as i32) {
+            Code::NONE => list.first_error(),
+            code => code,
+        };
+        if code != Code::NONE {
+            return Err(Error::retry(format!("the group cannot be asked: {}", code.name())));
+        }
+        let mut back: BTreeMap<Partition, i64> = positions.iter().copied().collect();
+        for (topic, number, offset) in list.iter().filter(|(_, _, offset)| *offset >= 0) {
+            let topic = self.names.number(&topic.to_string_lossy()).0;
+            back.insert(Partition { topic, number }, offset);
+        }
+        self.rewind(&back.into_iter().collect::<Vec<_>>())
+    }
+
+    /// Who this consumer is in its group now.
+    pub fn group_metadata(&self) -> Option<GroupMetadata> {
+        GroupMetadata::of(&self.client)
+    }
+
+    /// Offsets as the client takes them.
+    pub fn positions(&self, offsets: &[Position]) -> PartitionList {
+        self.list(offsets.iter().map(|(partition, next)| (*partition, Some(*next))))
     }
 
     /// High watermark, as the last fetch told it, less the position.

@@ -25,6 +25,8 @@ pub(super) struct Client {
 pub(super) struct Callbacks {
     pub rebalance: RebalanceCallback,
     pub delivery: DeliveryCallback,
+    /// Told of the client's own errors, which are logged in any case.
+    pub trouble: TroubleCallback,
     /// What the callbacks get; must outlive the client.
     pub opaque: Option<NonNull<c_void>>,
 }
@@ -37,6 +39,8 @@ pub(super) type RebalanceCallback = Option<
         *mut c_void,
     ),
 >;
+pub(super) type TroubleCallback =
+    Option<unsafe extern "C" fn(*mut rd::rd_kafka_t, c_int, *const c_char, *mut c_void)>;
 pub(super) type DeliveryCallback =
     Option<unsafe extern "C" fn(*mut rd::rd_kafka_t, *const rd::rd_kafka_message_t, *mut c_void)>;
 
@@ -58,7 +62,7 @@ impl Client {
         // their opaque outlives it by this type's contract.
         let handle = unsafe {
             rd::rd_kafka_conf_set_log_cb(conf.ptr(), Some(log));
-            rd::rd_kafka_conf_set_error_cb(conf.ptr(), Some(trouble));
+            rd::rd_kafka_conf_set_error_cb(conf.ptr(), callbacks.trouble.or(Some(trouble)));
             if callbacks.rebalance.is_some() {
                 rd::rd_kafka_conf_set_rebalance_cb(conf.ptr(), callbacks.rebalance);
             }
@@ -81,6 +85,12 @@ impl Client {
 
     pub const fn ptr(&self) -> *mut rd::rd_kafka_t {
         self.handle.as_ptr()
+    }
+
+    /// Serves callbacks, waiting for the first at most `wait`.
+    pub fn poll(&self, wait: Duration) {
+        // SAFETY: the client lives; callbacks run inside, while their owner holds no reference.
+        unsafe { rd::rd_kafka_poll(self.ptr(), millis(wait)) };
     }
 
     /// The error that ended this client for good, if any.
@@ -125,7 +135,7 @@ unsafe extern "C" fn log(
 }
 
 /// The client's own errors: brokers down, sign-in refused. It goes on trying by itself.
-unsafe extern "C" fn trouble(
+pub(super) unsafe extern "C" fn trouble(
     _: *mut rd::rd_kafka_t,
     code: c_int,
     text: *const c_char,
@@ -175,6 +185,9 @@ impl<T> Drop for Notes<T> {
 /// A list of partitions with offsets, owned.
 pub(super) struct PartitionList(NonNull<rd::rd_kafka_topic_partition_list_t>);
 
+// SAFETY: a plain value that belongs to whoever holds it.
+unsafe impl Send for PartitionList {}
+
 impl PartitionList {
     pub fn new() -> Self {
         // SAFETY: no precondition; the client aborts the process when memory is out, so the
@@ -197,6 +210,18 @@ impl PartitionList {
 
     pub const fn ptr(&self) -> *mut rd::rd_kafka_topic_partition_list_t {
         self.0.as_ptr()
+    }
+
+    /// What the client noted as the first partition's error, after a call that tells them one by one.
+    pub fn first_error(&self) -> Code {
+        // SAFETY: the list is ours, its elements as many as it says; the code is read as the C
+        // enum's number.
+        let codes = unsafe {
+            let list = &*self.ptr();
+            let count = usize::try_from(list.cnt).unwrap_or(0);
+            (0..count).map(|index| (&raw const (*list.elems.add(index)).err).cast::<i32>().read())
+        };
+        codes.map(Code).find(|code| *code != Code::NONE).unwrap_or(Code::NONE)
     }
 
     /// The partitions and their offsets.
@@ -330,10 +355,67 @@ impl Code {
         }
     }
 
+    /// The same within a transaction, where everything that a new producer or another member of the
+    /// group can do right passes too: the transaction is undone and its records are done again.
+    pub fn fate_in_transaction(self) -> Fate {
+        use rd::rd_kafka_resp_err_t as E;
+        const PASSING: &[E] = &[
+            // The producer's name was taken, or its transaction ended for its age.
+            E::RD_KAFKA_RESP_ERR__FATAL,
+            E::RD_KAFKA_RESP_ERR__FENCED,
+            E::RD_KAFKA_RESP_ERR_PRODUCER_FENCED,
+            E::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH,
+            E::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_ID_MAPPING,
+            E::RD_KAFKA_RESP_ERR_INVALID_TXN_STATE,
+            E::RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID,
+            E::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
+            E::RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS,
+            // The group has gone on; if it has without this consumer, the consumer hears of it.
+            E::RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION,
+            E::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID,
+            E::RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS,
+            E::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID,
+            E::RD_KAFKA_RESP_ERR_FENCED_MEMBER_EPOCH,
+            E::RD_KAFKA_RESP_ERR_STALE_MEMBER_EPOCH,
+            E::RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT,
+            // Brokers that start, stop or look for each other.
+            E::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+            E::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+            E::RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+            E::RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE,
+            E::RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE,
+            E::RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION,
+            E::RD_KAFKA_RESP_ERR_UNKNOWN,
+            // The client's own words for a transaction that has failed before.
+            E::RD_KAFKA_RESP_ERR__STATE,
+            E::RD_KAFKA_RESP_ERR__INCONSISTENT,
+            E::RD_KAFKA_RESP_ERR__CONFLICT,
+            E::RD_KAFKA_RESP_ERR__PREV_IN_PROGRESS,
+            E::RD_KAFKA_RESP_ERR__OUTDATED,
+            E::RD_KAFKA_RESP_ERR__RETRY,
+            E::RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE,
+            E::RD_KAFKA_RESP_ERR__WAIT_COORD,
+            E::RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE,
+        ];
+        // TRANSACTION_ABORTABLE (KIP-890): the bindings have no name for it.
+        const ABORTABLE: i32 = 120;
+        let passes = self.0 == ABORTABLE || PASSING.iter().any(|passing| *passing as i32 == self.0);
+        if passes { Fate::Retry } else { self.fate() }
+    }
+
     /// An error of this code: `what` says what could not be done.
     pub fn error(self, what: &str) -> Error {
+        self.error_of(self.fate(), what)
+    }
+
+    /// The same within a transaction.
+    pub fn error_in_transaction(self, what: &str) -> Error {
+        self.error_of(self.fate_in_transaction(), what)
+    }
+
+    fn error_of(self, fate: Fate, what: &str) -> Error {
         let text = format!("{what}: {}", self.name());
-        match self.fate() {
+        match fate {
             Fate::Retry => Error::retry(text),
             Fate::Fatal | Fate::Usage => Error::fatal(text),
         }

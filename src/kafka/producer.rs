@@ -8,9 +8,15 @@
 //!
 //! Per record there is one call and no allocation, lock or system call of ours. A delivery report
 //! subtracts one from its batch's count; the message's opaque says which.
+//!
+//! With transactions a refusal spoils all that is open: it is told once, and what is handed over
+//! until the lane has undone it goes nowhere. While a transaction is named, committed or undone the
+//! client is lent to the [`Settler`].
 
 use super::fetched::Fetched;
-use super::native::{Callbacks, Client, Code, Notes, Topic, c_name, millis};
+use super::native::{Client, Code, PartitionList};
+use super::outlet::{Outlet, Refused, SEALED, opaque};
+use super::transaction::{Answer, GroupMetadata, Job, Settler};
 use crate::engine::{Clean, CleanHeaders, Outcome};
 use crate::error::{Error, Fate, Result};
 use crate::lane::{BatchId, CleanTopic, Fetched as _, Notice, Parcel, Published};
@@ -21,108 +27,106 @@ use rdkafka::bindings as rd;
 use std::collections::VecDeque;
 use std::ffi::{c_char, c_void};
 use std::ptr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long a producer that leaves may take to undo what is open.
+const PARTING: Duration = Duration::from_secs(2);
 
 /// What a record takes on the wire beside its key, value and headers: the batch's head (61), the
 /// record's own fields as varints (at most 36).
 const OVERHEAD: usize = 100;
 
+/// Place of the quarantine among the topics.
+const QUARANTINE: usize = 0;
+
 pub(super) struct Producer {
     // Dropped in this order: nothing may point into the parcels any more.
+    /// None while it is lent.
+    outlet: Option<Outlet>,
+    /// None without transactions.
+    settler: Option<Settler>,
+    parcels: VecDeque<Loaded>,
+    /// Number of the first batch in `parcels`.
+    first: u64,
     topics: Vec<Target>,
-    quarantine: Topic,
-    client: Client,
-    parcels: VecDeque<Parcel<Fetched>>,
-    deliveries: Notes<Deliveries>,
-    quarantine_name: String,
+    in_transaction: bool,
+    /// What is handed over goes nowhere until the lane has gone back.
     failing: bool,
+    /// What spoilt the transaction, until it is told.
+    spoilt: Option<Error>,
 }
 
 struct Target {
     name: String,
-    handle: Topic,
     message_bytes: Option<usize>,
 }
 
-/// What the delivery callback writes.
-#[derive(Default)]
-struct Deliveries {
-    /// Number of the first batch in `counts`.
-    first: u64,
-    counts: VecDeque<Count>,
-    refused: Vec<(u32, u32, Code)>,
-}
-
-#[derive(Default)]
-struct Count {
-    outstanding: u32,
+struct Loaded {
+    parcel: Parcel<Fetched>,
     sent: bool,
     reported: bool,
     failed: Option<Error>,
 }
 
-/// Opaque of a message: its batch's number (low 32 bits) above, what it is below.
-const SEALED: u32 = u32::MAX;
-
-fn opaque(id: BatchId, index: u32) -> *mut c_void {
-    ptr::without_provenance_mut((id.0 as usize) << 32 | index as usize)
-}
-
-const _: () = assert!(usize::BITS == 64, "opaques hold two 32-bit numbers");
-
 impl Producer {
-    pub fn new(set: &ClientConfig, quarantine: &str) -> Result<Self> {
-        let deliveries = Notes::<Deliveries>::new();
-        let callbacks = Callbacks {
-            rebalance: None,
-            delivery: Some(on_delivery),
-            opaque: Some(deliveries.opaque()),
-        };
-        let client = Client::new(rd::rd_kafka_type_t::RD_KAFKA_PRODUCER, set, &callbacks)?;
+    /// Without transactions.
+    pub fn new(set: ClientConfig, quarantine: &str) -> Result<Self> {
         Ok(Self {
-            topics: Vec::new(),
-            quarantine: Topic::new(&client, &c_name(quarantine)?)?,
-            client,
+            outlet: Some(Outlet::new(set)?),
+            settler: None,
             parcels: VecDeque::new(),
-            deliveries,
-            quarantine_name: quarantine.to_owned(),
+            first: 0,
+            topics: vec![Target { name: quarantine.to_owned(), message_bytes: None }],
+            in_transaction: false,
             failing: false,
+            spoilt: None,
         })
     }
 
+    /// With transactions: cleared once it has taken the name that its settings give it.
+    pub fn transactional(set: ClientConfig, quarantine: &str, lane: usize) -> Result<Self> {
+        let settler = Settler::new(lane)?;
+        let mut producer = Self { settler: Some(settler), ..Self::new(set, quarantine)? };
+        producer.lend(Job::Name);
+        Ok(producer)
+    }
+
+    fn lend(&mut self, job: Job) {
+        if let (Some(settler), Some(outlet)) = (&self.settler, self.outlet.take()) {
+            settler.lend(outlet, job);
+        }
+    }
+
     /// The number of a clean topic that was checked.
-    pub fn target(&mut self, name: &str, message_bytes: Option<usize>) -> Result<CleanTopic> {
-        let known = self.topics.iter().position(|target| target.name == name);
-        let index = match known {
-            Some(index) => index,
-            None => {
-                let handle = Topic::new(&self.client, &c_name(name)?)?;
-                self.topics.push(Target { name: name.to_owned(), handle, message_bytes });
-                self.topics.len() - 1
-            }
-        };
-        Ok(CleanTopic(u32::try_from(index).unwrap_or(u32::MAX)))
+    pub fn target(&mut self, name: &str, message_bytes: Option<usize>) -> CleanTopic {
+        let known = self.topics.iter().skip(1).position(|target| target.name == name);
+        let index = known.map_or(self.topics.len(), |index| index + 1);
+        if known.is_none() {
+            self.topics.push(Target { name: name.to_owned(), message_bytes });
+        }
+        CleanTopic(u32::try_from(index).unwrap_or(u32::MAX))
     }
 
     pub fn load(&mut self, id: BatchId, parcel: Parcel<Fetched>) {
-        let deliveries = self.deliveries.get_mut();
         if self.parcels.is_empty() {
-            deliveries.first = id.0;
-            self.failing = false;
+            self.first = id.0;
+            // With transactions only a new one makes up for a failure.
+            self.failing &= self.settler.is_some();
         }
-        debug_assert_eq!(id.0, deliveries.first + self.parcels.len() as u64);
-        deliveries.counts.push_back(Count::default());
-        self.parcels.push_back(parcel);
+        debug_assert_eq!(id.0, self.first + self.parcels.len() as u64);
+        if let Some(outlet) = &mut self.outlet {
+            outlet.load(id);
+        }
+        self.parcels.push_back(Loaded { parcel, sent: false, reported: false, failed: None });
     }
 
-    fn place(&mut self, id: BatchId) -> Option<usize> {
-        let index = usize::try_from(id.0.checked_sub(self.deliveries.get_mut().first)?).ok()?;
-        (index < self.parcels.len()).then_some(index)
+    fn place(&self, id: BatchId) -> Option<usize> {
+        let place = usize::try_from(id.0.checked_sub(self.first)?).ok()?;
+        (place < self.parcels.len()).then_some(place)
     }
 
     pub fn parcel(&self, id: BatchId) -> Option<&Parcel<Fetched>> {
-        let first = self.deliveries.get().first;
-        self.parcels.get(usize::try_from(id.0.checked_sub(first)?).ok()?)
+        Some(&self.parcels[self.place(id)?].parcel)
     }
 
     pub fn publish(&mut self, id: BatchId, index: usize, to: CleanTopic) -> Published {
@@ -132,7 +136,8 @@ impl Producer {
         if self.fails_too(place) {
             return Published::Taken;
         }
-        let parcel = &self.parcels[place];
+        let Some(outlet) = &mut self.outlet else { return Published::Full };
+        let parcel = &self.parcels[place].parcel;
         let record = parcel.fetched.record(index);
         let clean = match parcel.batch.outcome(index, &record, &parcel.policies) {
             Outcome::Clean(clean) => clean,
@@ -142,12 +147,16 @@ impl Producer {
         if target.message_bytes.is_some_and(|most| !fits(&record, &clean, most)) {
             return Published::TooLarge;
         }
+        let topic = match outlet.topic(to.0 as usize, &target.name) {
+            Ok(topic) => topic.ptr(),
+            Err(error) => return Published::Refused(error),
+        };
         let (headers, same) = match clean.headers() {
             CleanHeaders::Same => (parcel.fetched.detach_headers(index), true),
             CleanHeaders::Edited(headers) => (native_headers(&headers), false),
         };
         let message = Message {
-            topic: &target.handle,
+            topic,
             partition: record.partition,
             timestamp_ms: record.timestamp_ms,
             key: clean.key(),
@@ -156,7 +165,7 @@ impl Producer {
             flags: 0,
             opaque: opaque(id, u32::try_from(index).unwrap_or(u32::MAX - 1)),
         };
-        let code = message.send(&self.client);
+        let code = message.send(&outlet.client);
         if code != Code::NONE && !headers.is_null() {
             if same {
                 parcel.fetched.attach_headers(index, headers);
@@ -165,15 +174,14 @@ impl Producer {
                 unsafe { rd::rd_kafka_headers_destroy(headers) };
             }
         }
-        let name = &target.name;
         match code {
             Code::NONE => {
-                self.deliveries.get_mut().counts[place].outstanding += 1;
+                outlet.count(id);
                 Published::Taken
             }
             Code::QUEUE_FULL => Published::Full,
             Code::TOO_LARGE => Published::TooLarge,
-            code => Published::Refused(self.refusal(code, name)),
+            code => self.refuse(code, to.0 as usize),
         }
     }
 
@@ -184,9 +192,14 @@ impl Producer {
         if self.fails_too(place) {
             return Published::Taken;
         }
+        let Some(outlet) = &mut self.outlet else { return Published::Full };
+        let topic = match outlet.topic(QUARANTINE, &self.topics[QUARANTINE].name) {
+            Ok(topic) => topic.ptr(),
+            Err(error) => return Published::Refused(error),
+        };
         let headers = sealed_headers(sealed);
         let message = Message {
-            topic: &self.quarantine,
+            topic,
             partition: -1,
             timestamp_ms: Some(crate::clock::now_ms()),
             key: None,
@@ -195,18 +208,36 @@ impl Producer {
             flags: rd::RD_KAFKA_MSG_F_COPY,
             opaque: opaque(id, SEALED),
         };
-        let code = message.send(&self.client);
+        let code = message.send(&outlet.client);
         if code != Code::NONE {
             // SAFETY: the producer did not take the list; it is ours.
             unsafe { rd::rd_kafka_headers_destroy(headers) };
         }
         match code {
             Code::NONE => {
-                self.deliveries.get_mut().counts[place].outstanding += 1;
+                outlet.count(id);
                 Published::Taken
             }
             Code::QUEUE_FULL => Published::Full,
-            code => Published::Refused(self.refusal(code, &self.quarantine_name)),
+            code => self.refuse(code, QUARANTINE),
+        }
+    }
+
+    /// A record that the client does not take spoils the transaction, if it can be sent at all.
+    fn refuse(&mut self, code: Code, topic: usize) -> Published {
+        let topic = format!("`{}`", self.topics[topic].name);
+        let error = self.refusal(code, &topic);
+        if self.settler.is_none() || error.fate() != Fate::Retry {
+            return Published::Refused(error);
+        }
+        self.spoil(error);
+        Published::Taken
+    }
+
+    fn spoil(&mut self, error: Error) {
+        if !self.failing {
+            self.failing = true;
+            self.spoilt = Some(error);
         }
     }
 
@@ -215,121 +246,177 @@ impl Producer {
     fn fails_too(&mut self, place: usize) -> bool {
         if self.failing {
             let again = || Error::retry("a record before it was refused");
-            self.deliveries.get_mut().counts[place].failed.get_or_insert_with(again);
+            self.parcels[place].failed.get_or_insert_with(again);
         }
         self.failing
     }
 
     pub fn settle(&mut self, id: BatchId) {
-        if let Some(place) = self.place(id) {
-            self.deliveries.get_mut().counts[place].outstanding -= 1;
+        if let Some(outlet) = &mut self.outlet {
+            outlet.settle(id);
         }
     }
 
     pub fn sent(&mut self, id: BatchId) {
         if let Some(place) = self.place(id) {
-            self.deliveries.get_mut().counts[place].sent = true;
+            self.parcels[place].sent = true;
         }
     }
 
     pub fn unload(&mut self, id: BatchId) -> Option<Parcel<Fetched>> {
-        let deliveries = self.deliveries.get_mut();
-        let done = id.0 == deliveries.first
-            && deliveries.counts.front().is_some_and(|count| count.sent && count.outstanding == 0);
-        if !done {
+        let outlet = self.outlet.as_mut()?;
+        if id.0 != self.first || self.parcels.is_empty() || outlet.outstanding(id) > 0 {
             return None;
         }
-        deliveries.first += 1;
-        deliveries.counts.pop_front();
-        self.parcels.pop_front()
+        outlet.unload();
+        self.first += 1;
+        self.parcels.pop_front().map(|loaded| loaded.parcel)
     }
 
-    /// Serves delivery reports, waiting for the first at most `wait`; notes what came of them.
+    /// Begins a transaction.
+    pub fn begin(&mut self) {
+        let Some(outlet) = &mut self.outlet else { return };
+        (self.failing, self.spoilt, self.in_transaction) = (false, None, true);
+        if let Err(error) = outlet.begin() {
+            self.spoil(error);
+        }
+    }
+
+    /// Commits the open transaction with these offsets.
+    pub fn commit(&mut self, offsets: PartitionList, group: GroupMetadata) {
+        self.lend(Job::Commit(offsets, group));
+    }
+
+    /// Undoes the open transaction.
+    pub fn abort(&mut self) {
+        self.failing = true;
+        self.lend(Job::Abort);
+    }
+
+    /// Undoes what is open, if that can be done soon; the broker would, later.
+    pub fn part(&mut self) {
+        if !self.in_transaction || self.outlet.is_none() {
+            return;
+        }
+        self.abort();
+        let (begin, mut notices) = (Instant::now(), VecDeque::new());
+        while self.outlet.is_none() && begin.elapsed() < PARTING {
+            self.attend(Duration::from_millis(50), &mut notices);
+        }
+    }
+
+    /// Serves delivery reports, or waits for the settler, at most `wait`; notes what came of it.
     pub fn attend(&mut self, wait: Duration, notices: &mut VecDeque<Notice>) {
-        // SAFETY: the client lives; the delivery callback runs inside, with no reference held.
-        unsafe { rd::rd_kafka_poll(self.client.ptr(), millis(wait)) };
+        let settled = self.await_settler(wait);
+        if let Some(outlet) = &self.outlet
+            && settled.is_none()
+        {
+            outlet.client.poll(wait);
+        }
         self.report_refusals(notices);
-        let deliveries = self.deliveries.get_mut();
-        for (id, count) in (deliveries.first..).zip(&mut deliveries.counts) {
-            if count.sent && count.outstanding == 0 && !count.reported {
-                count.reported = true;
-                notices.push_back(match count.failed.take() {
-                    None => Notice::Delivered(BatchId(id)),
-                    Some(error) => Notice::Failed(BatchId(id), error),
+        if self.settler.is_none() {
+            self.report_deliveries(notices);
+        }
+        if let Some(error) = self.spoilt.take_if(|_| !self.parcels.is_empty()) {
+            notices.push_back(Notice::Failed(BatchId(self.first), error));
+        }
+        notices.extend(settled);
+    }
+
+    /// What the settler has to say, if the outlet is lent.
+    fn await_settler(&mut self, wait: Duration) -> Option<Notice> {
+        let settler = self.settler.as_ref().filter(|_| self.outlet.is_none())?;
+        let (outlet, answer) = match settler.answer(wait) {
+            Ok(answer) => answer?,
+            Err(error) => return Some(Notice::Trouble(error)),
+        };
+        self.outlet = Some(outlet);
+        self.in_transaction = matches!(answer, Answer::Committed(Err(_)));
+        Some(match answer {
+            Answer::Cleared => Notice::Cleared,
+            Answer::Committed(outcome) => Notice::Committed(outcome),
+            Answer::Failed(error) => Notice::Trouble(error),
+        })
+    }
+
+    /// Without transactions every batch is delivered, or fails, by itself.
+    fn report_deliveries(&mut self, notices: &mut VecDeque<Notice>) {
+        let Some(outlet) = &mut self.outlet else { return };
+        for (id, loaded) in (self.first..).map(BatchId).zip(&mut self.parcels) {
+            if loaded.sent && !loaded.reported && outlet.outstanding(id) == 0 {
+                loaded.reported = true;
+                notices.push_back(match loaded.failed.take() {
+                    None => Notice::Delivered(id),
+                    Some(error) => Notice::Failed(id, error),
                 });
             }
         }
     }
 
     fn report_refusals(&mut self, notices: &mut VecDeque<Notice>) {
-        if self.deliveries.get_mut().refused.is_empty() {
-            return;
-        }
-        let mut retry = false;
-        for (low, index, code) in std::mem::take(&mut self.deliveries.get_mut().refused) {
-            let first = self.deliveries.get_mut().first;
-            let place = low.wrapping_sub(first as u32);
-            let id = BatchId(first + u64::from(place));
-            if code == Code::TOO_LARGE && index != SEALED {
-                notices.push_back(Notice::TooLarge(id, index as usize));
-                continue;
-            }
-            let error = self.refusal(code, "its topic");
-            let Some(count) = self.deliveries.get_mut().counts.get_mut(place as usize) else {
-                continue;
-            };
-            count.outstanding -= 1;
-            if error.fate() == Fate::Retry {
-                // Reported when nothing of the batch is on its way any more.
-                count.failed = Some(error);
-                retry = true;
+        let Some(outlet) = &mut self.outlet else { return };
+        for refused in outlet.refused() {
+            if self.settler.is_some() {
+                self.report_in_transaction(refused, notices);
             } else {
-                notices.push_back(Notice::Failed(id, error));
+                self.report_refusal(refused, notices);
             }
-        }
-        if retry {
-            self.failing = true;
-            self.purge();
         }
     }
 
-    /// Takes back what is queued: after a failure the lane goes back, and what came behind it
-    /// must not be stored before it.
-    fn purge(&self) {
-        // SAFETY: the client lives; purged messages come back as delivery reports.
-        unsafe {
-            rd::rd_kafka_purge(
-                self.client.ptr(),
-                rd::RD_KAFKA_PURGE_F_QUEUE | rd::RD_KAFKA_PURGE_F_INFLIGHT,
-            );
+    fn report_in_transaction(&mut self, refused: Refused, notices: &mut VecDeque<Notice>) {
+        self.settle(refused.id);
+        let error = self.refusal(refused.code, "its topic");
+        if refused.code == Code::TOO_LARGE && refused.index != SEALED {
+            notices.push_back(Notice::TooLarge(refused.id, refused.index as usize));
+            self.failing = true;
+        } else if error.fate() == Fate::Retry {
+            self.spoil(error);
+        } else {
+            notices.push_back(Notice::Failed(refused.id, error));
+        }
+    }
+
+    fn report_refusal(&mut self, refused: Refused, notices: &mut VecDeque<Notice>) {
+        let Refused { id, index, code } = refused;
+        if code == Code::TOO_LARGE && index != SEALED {
+            notices.push_back(Notice::TooLarge(id, index as usize));
+            return;
+        }
+        let error = self.refusal(code, "its topic");
+        self.settle(id);
+        if error.fate() != Fate::Retry {
+            notices.push_back(Notice::Failed(id, error));
+        } else if let Some(place) = self.place(id) {
+            // Reported when nothing of the batch is on its way any more.
+            self.parcels[place].failed = Some(error);
+            self.failing = true;
+            if let Some(outlet) = &self.outlet {
+                outlet.purge();
+            }
         }
     }
 
     fn refusal(&self, code: Code, topic: &str) -> Error {
-        if let Some(fatal) = self.client.fatal_error() {
-            return fatal;
-        }
         if code == Code::TOO_LARGE {
             return Error::fatal(format!(
                 "a sealed record is larger than the quarantine topic `{}` takes: raise its \
                  max.message.bytes (and `producer: message.max.bytes`)",
-                self.quarantine_name
+                self.topics[QUARANTINE].name
             ));
         }
-        code.error(&format!("a record was refused by {topic}"))
-    }
-}
-
-impl Drop for Producer {
-    fn drop(&mut self) {
-        // What is still queued is read again by the next owner of its partition.
-        self.purge();
+        let what = format!("a record was refused by {topic}");
+        if self.settler.is_some() {
+            return code.error_in_transaction(&what);
+        }
+        let fatal = self.outlet.as_ref().and_then(|outlet| outlet.client.fatal_error());
+        fatal.unwrap_or_else(|| code.error(&what))
     }
 }
 
 /// One message as the client takes it.
 struct Message<'a> {
-    topic: &'a Topic,
+    topic: *mut rd::rd_kafka_topic_t,
     partition: i32,
     timestamp_ms: Option<i64>,
     key: Option<&'a [u8]>,
@@ -349,7 +436,7 @@ impl Message<'_> {
             Some(at) => at,
         };
         let units = [
-            unit(V::RD_KAFKA_VTYPE_RKT, Unit { rkt: self.topic.ptr() }),
+            unit(V::RD_KAFKA_VTYPE_RKT, Unit { rkt: self.topic }),
             unit(V::RD_KAFKA_VTYPE_PARTITION, Unit { i32_: self.partition }),
             unit(V::RD_KAFKA_VTYPE_TIMESTAMP, Unit { i64_: timestamp }),
             unit(V::RD_KAFKA_VTYPE_MSGFLAGS, Unit { i: self.flags }),
@@ -436,28 +523,5 @@ fn add_header(list: *mut rd::rd_kafka_headers_t, name: &[u8], value: Option<&[u8
             value.map_or(ptr::null(), |value| value.as_ptr().cast()),
             value.map_or(0, length),
         );
-    }
-}
-
-/// # Safety
-/// Called by librdkafka, from a call that [`Producer`] makes, with its [`Deliveries`] as opaque.
-unsafe extern "C" fn on_delivery(
-    _: *mut rd::rd_kafka_t,
-    message: *const rd::rd_kafka_message_t,
-    opaque: *mut c_void,
-) {
-    // SAFETY: no other reference to the deliveries exists while a client call runs; the message
-    // is valid during the call.
-    let (deliveries, code, which) = unsafe {
-        (&mut *opaque.cast::<Deliveries>(), Code::of(message), (*message)._private.addr())
-    };
-    let (low, index) = ((which >> 32) as u32, which as u32);
-    if code != Code::NONE {
-        deliveries.refused.push((low, index, code));
-        return;
-    }
-    let place = low.wrapping_sub(deliveries.first as u32) as usize;
-    if let Some(count) = deliveries.counts.get_mut(place) {
-        count.outstanding -= 1;
     }
 }

@@ -36,6 +36,19 @@ pub enum Reach {
     Whole,
     /// The one record at this partition and offset.
     One(i32, i64),
+    /// The last so many records of every partition.
+    Last(i64),
+    /// Records of this time and later, and before that, in milliseconds since the Unix epoch.
+    Times(Option<i64>, Option<i64>),
+}
+
+impl Reach {
+    /// Is a record of this time in it?
+    fn holds(self, timestamp_ms: Option<i64>) -> bool {
+        let Self::Times(from, to) = self else { return true };
+        let Some(at) = timestamp_ms else { return from.is_none() && to.is_none() };
+        from.is_none_or(|from| from <= at) && to.is_none_or(|to| at < to)
+    }
 }
 
 /// Reads `topic` and gives each record to `each`, until the end or until that breaks off. Records
@@ -132,7 +145,9 @@ fn partitions(config: &Config, topic: &str, reach: Reach) -> Result<BTreeMap<i32
     let count = i32::try_from(count).unwrap_or(i32::MAX);
     match reach {
         _ if count == 0 => Err(Error::usage(format!("there is no topic {topic}"))),
-        Reach::Whole => Ok((0..count).map(|partition| (partition, i64::MAX)).collect()),
+        Reach::Whole | Reach::Last(_) | Reach::Times(..) => {
+            Ok((0..count).map(|partition| (partition, i64::MAX)).collect())
+        }
         Reach::One(partition, _) if (0..count).contains(&partition) => {
             Ok(BTreeMap::from([(partition, i64::MAX)]))
         }
@@ -150,15 +165,22 @@ fn start(
 ) -> Result<()> {
     let failed = |error: KafkaError| Error::retry(format!("reading {topic}: {error}"));
     let mut list = TopicPartitionList::new();
-    for partition in open.keys() {
+    for (partition, end) in open.iter() {
         let from = match reach {
-            Reach::Whole => Offset::Beginning,
+            Reach::Whole | Reach::Times(None, _) => Offset::Beginning,
             Reach::One(_, offset) => Offset::Offset(offset),
+            // Below the partition's beginning, it is the beginning.
+            Reach::Last(count) => Offset::Offset((end - count).max(0)),
+            // A time, until the broker has said which offset it is.
+            Reach::Times(Some(from), _) => Offset::Offset(from),
         };
         list.add_partition_offset(topic, *partition, from).map_err(failed)?;
     }
     // What is empty gives no record; an end-of-partition event would do as well, later.
     open.retain(|_, end| *end > 0);
+    if let Reach::Times(Some(_), _) = reach {
+        list = consumer.offsets_for_times(list, PATIENCE).map_err(failed)?;
+    }
     consumer.assign(&list).map_err(failed)
 }
 
@@ -173,6 +195,10 @@ fn give(
         // There is none at that offset: the client has gone on to another.
         return Ok(ControlFlow::Break(()));
     }
+    let timestamp_ms = message.timestamp().to_millis();
+    if !reach.holds(timestamp_ms) {
+        return Ok(ControlFlow::Continue(()));
+    }
     let headers: Vec<(Vec<u8>, Option<Vec<u8>>)> = message.headers().map_or_else(Vec::new, |all| {
         all.iter()
             .map(|header| (header.key.as_bytes().to_vec(), header.value.map(<[u8]>::to_vec)))
@@ -182,7 +208,7 @@ fn give(
         topic: message.topic(),
         partition: message.partition(),
         offset: message.offset(),
-        timestamp_ms: message.timestamp().to_millis(),
+        timestamp_ms,
         key: message.key().map(Raw::new),
         value: message.payload().map(Raw::new),
         headers: &headers,

@@ -5,8 +5,11 @@
 //! [`consumer`] and [`producer`] are a starting point that was measured, and users may change
 //! them; every setting is tried on a scratch configuration before anything starts.
 
+use super::Membership;
+use super::topics::bounds;
 use crate::config::{Config, Settings};
 use crate::error::{Error, Result};
+use crate::lane::Delivery;
 use rdkafka::ClientConfig;
 use rdkafka::bindings as rd;
 use rdkafka::error::KafkaError;
@@ -26,10 +29,12 @@ pub enum Kind {
 /// Settings that users may not set, each with the reason.
 pub const RESERVED: &[(&str, &str)] = &[
     ("group.id", "set `group:` instead"),
+    ("group.instance.id", "set `group_instance:` instead"),
     ("enable.auto.commit", "limpid commits an offset only after its record is delivered"),
     ("enable.auto.offset.store", "limpid commits an offset only after its record is delivered"),
     ("auto.commit.enable", "limpid commits an offset only after its record is delivered"),
     ("auto.commit.interval.ms", "limpid commits an offset only after its record is delivered"),
+    ("isolation.level", "what a producer took back must not be published"),
     ("enable.partition.eof", "limpid does not use end-of-partition events"),
     ("consume.callback.max.messages", "limpid fetches in batches of its own size"),
     ("enable.idempotence", "without it a retry could double or reorder records"),
@@ -104,7 +109,7 @@ fn is_secret(name: &str) -> bool {
 /// The settings of a lane's consumer. `share` is the part of `buffer_bytes_max` that may wait in
 /// the client, fetched and not yet read.
 #[must_use]
-pub fn consumer(config: &Config, share: usize) -> ClientConfig {
+pub fn consumer(config: &Config, share: usize, lane: usize) -> ClientConfig {
     let mut set = ClientConfig::new();
     set.set("client.id", "limpid")
         .set("auto.offset.reset", "earliest")
@@ -120,27 +125,30 @@ pub fn consumer(config: &Config, share: usize) -> ClientConfig {
     set.set("group.id", &config.group)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false");
+    if let Some(instance) = &config.group_instance {
+        set.set("group.instance.id", format!("{instance}-{lane}"));
+    }
     set
 }
 
-/// The settings of a lane's producer. `share` bounds what waits in the client; `message_bytes` is
-/// the largest message that any of its topics takes, if that is known.
+/// The settings of a lane's producer. Its share of the buffer bounds what waits in the client.
 #[must_use]
-pub fn producer(
-    config: &Config,
-    share: usize,
-    message_bytes: Option<MessageBytes>,
-) -> ClientConfig {
+pub fn producer(config: &Config, membership: &Membership) -> ClientConfig {
     let mut set = ClientConfig::new();
     set.set("client.id", "limpid")
-        .set("linger.ms", "10")
+        .set("linger.ms", config.tuning.linger_ms().to_string())
         // 16 kB was measured at a quarter of the speed.
         .set("batch.size", "1000000")
         .set("batch.num.messages", "100000")
-        .set("compression.type", "lz4")
+        .set("compression.type", "lz4");
+    match config.delivery {
         // A broker that is gone is waited for: the back-pressure reaches the consumer.
-        .set("message.timeout.ms", "0");
-    if let Some(MessageBytes { smallest, largest }) = message_bytes {
+        Delivery::AtLeastOnce => set.set("message.timeout.ms", "0"),
+        // A transaction that takes longer is undone, by the broker or by limpid, and done again.
+        // Until then a reader waits for a process that was killed.
+        Delivery::ExactlyOnce => set.set("transaction.timeout.ms", "20000"),
+    };
+    if let Some(MessageBytes { smallest, largest }) = bounds(&membership.message_bytes) {
         set.set("message.max.bytes", largest.to_string())
             .set("batch.size", smallest.clamp(1, 1_000_000).to_string());
     }
@@ -149,8 +157,18 @@ pub fn producer(
         .set("acks", "all")
         .set("delivery.report.only.error", "false")
         .set("queue.buffering.max.messages", "10000000")
-        .set("queue.buffering.max.kbytes", kbytes(share).to_string());
+        .set("queue.buffering.max.kbytes", kbytes(membership.buffer_bytes).to_string());
     set
+}
+
+/// Gives the producer of a lane its transactional id. Where the process has a name of its own that
+/// a restart keeps, so has the lane, and a restart ends at once what was left open. Else it is new:
+/// what is left open ends by its age. Nothing depends on the name for correctness: who may commit
+/// is decided by the group's generation (KIP-447).
+pub fn name_transactions(set: &mut ClientConfig, config: &Config, membership: &Membership) {
+    let Config { transactional_id_prefix: prefix, group, .. } = config;
+    let Membership { instance, lane, .. } = membership;
+    set.set("transactional.id", format!("{prefix}{group}-{instance}-{lane}"));
 }
 
 /// `max.message.bytes` over the topics that are written to.
@@ -180,9 +198,10 @@ pub fn replayer(config: &Config, message_bytes: Option<MessageBytes>) -> ClientC
         set.set("message.max.bytes", largest.to_string());
     }
     pass_through(&mut set, &[&config.kafka, &config.producer]);
-    set.set("enable.idempotence", "true")
-        .set("acks", "all")
-        .set("transactional.id", format!("limpid-{}-replay", config.group));
+    set.set("enable.idempotence", "true").set("acks", "all").set(
+        "transactional.id",
+        format!("{}{}-replay", config.transactional_id_prefix, config.group),
+    );
     set
 }
 

@@ -195,7 +195,7 @@ impl Reading<'_, '_> {
         }
         let head = table.head();
         table.finish(self.reader);
-        let from_ms = self.begin_ms(from.as_ref(), at, head);
+        let from_ms = self.read_from(from.as_ref(), at, head);
         let secret = match (secret, destroyed) {
             (Some(secret), Some(_)) => {
                 self.reader
@@ -231,7 +231,7 @@ impl Reading<'_, '_> {
     }
 
     /// The first record time that a secret serves, Unix milliseconds.
-    fn begin_ms(&mut self, from: Option<&Field<'_>>, at: usize, head: Span) -> Option<i64> {
+    fn read_from(&mut self, from: Option<&Field<'_>>, at: usize, head: Span) -> Option<i64> {
         let Some(from) = from else {
             if at > 0 {
                 self.reader

@@ -76,13 +76,16 @@ pub enum Notice {
     },
     /// All of a batch is stored.
     Delivered(BatchId),
-    /// A record of it was refused.
+    /// A record of it was refused, or the transaction it is in has failed.
     Failed(BatchId, Error),
-    /// The clean topic takes no record of this size: it must be sealed and sent to the quarantine
-    /// instead, then [`Broker::settle`]d.
+    /// The clean topic takes no record of this size. It is for the quarantine: without
+    /// transactions at once, then [`Broker::settle`]d; with them when the batch is done again, for
+    /// the refusal has spoilt the transaction.
     TooLarge(BatchId, usize),
-    /// The commit is answered.
+    /// The commit is answered. With an error, a transaction may be stored all the same.
     Committed(Result<()>),
+    /// No transaction is open, and none that was can commit any more.
+    Cleared,
     /// Something that concerns no batch: the client's own error.
     Trouble(Error),
 }
@@ -123,8 +126,10 @@ pub trait Broker {
     /// It is not there, or has other partitions.
     fn clean_topic(&mut self, source: &str, clean: &str) -> Result<CleanTopic>;
 
-    /// Takes a batch over. Numbers come in order, without gaps.
+    /// Takes a batch over. Numbers come in order; without gaps while any is loaded.
     fn load(&mut self, id: BatchId, parcel: Parcel<Self::Fetched>);
+    /// Begins a transaction. If that fails, so does the first batch in it.
+    fn begin(&mut self);
     /// A loaded batch, to read.
     fn parcel(&self, id: BatchId) -> Option<&Parcel<Self::Fetched>>;
     /// Publishes what the engine made of record number `index`.
@@ -135,7 +140,8 @@ pub trait Broker {
     fn settle(&mut self, id: BatchId);
     /// Every record of the batch was published or quarantined: it can be reported as delivered.
     fn sent(&mut self, id: BatchId);
-    /// Gives a batch back: the oldest one that is loaded, nothing of it on its way any more.
+    /// Gives a batch back: the oldest one that is loaded, nothing of it on its way any more (all is
+    /// delivered, or its transaction undone).
     fn unload(&mut self, id: BatchId) -> Option<Parcel<Self::Fetched>>;
 
     /// Takes assigned partitions.
@@ -146,13 +152,21 @@ pub trait Broker {
     fn pause(&mut self);
     /// Reads them again.
     fn resume(&mut self);
-    /// Commits offsets; answered by [`Notice::Committed`].
+    /// Commits offsets, and with transactions the open one; answered by [`Notice::Committed`].
     fn commit(&mut self, offsets: &[Position]);
+    /// Undoes the open transaction; answered by [`Notice::Cleared`].
+    fn abort(&mut self);
     /// Reads again from these offsets.
     ///
     /// # Errors
     /// The partitions cannot be moved.
     fn rewind(&mut self, positions: &[Position]) -> Result<()>;
+    /// Reads again from where the group stands, pending commits awaited; from these offsets where
+    /// it has none.
+    ///
+    /// # Errors
+    /// The group cannot be asked, or the partitions cannot be moved.
+    fn recall(&mut self, positions: &[Position]) -> Result<()>;
     /// Records that wait in a partition past `next`, as far as known without asking.
     fn lag(&self, partition: Partition, next: Option<i64>) -> Option<i64>;
     /// Leaves the group.

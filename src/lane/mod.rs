@@ -1,22 +1,33 @@
-//! The lane: what may be fetched, committed, yielded and when, as a synchronous state machine.
+//! The lane: what may be fetched, published, committed, yielded and when, as a synchronous state
+//! machine.
 //!
-//! The problem: offsets must never be committed past a record whose clean copy is not yet stored,
-//! while deliveries come back out of order, partitions are taken away at any moment, brokers fail,
-//! and someone stops the process. Spread over callbacks, as consumer code usually is, that cannot
-//! be tested. So all of it is here, in one `step(event) -> actions` that does no I/O, reads no
-//! clock and knows no client; [`crate::run`] is the one loop that does what it says.
+//! The problem: a record's clean copy and the note that it was read must become true together or
+//! not at all, while brokers fail, partitions are taken away at any moment, and someone stops the
+//! process. Spread over callbacks, as consumer code usually is, that cannot be tested. So all of it
+//! is here, in one `step(event) -> actions` that does no I/O, reads no clock and knows no client;
+//! [`crate::run`] is the one loop that does what it says.
 //!
 //! It works at the granularity of batches: what one fetch brought, any mix of partitions, in fetch
 //! order. Nothing here runs per record.
 //!
-//! The invariant: an offset is committed only when every batch fetched before it, and its own, has
-//! been delivered whole (*the delivered prefix*). A partition that was taken away leaves all
-//! batches in flight, so a later delivery cannot commit for it any more.
+//! **Exactly once** ([`Delivery::ExactlyOnce`]). Batches are handed over inside a transaction that
+//! begins with the first of them and ends, by time, size, revocation or shutdown, in one commit of
+//! records and offsets. While the commit is on its way the next batches are fetched and cleaned, so
+//! that it costs no work, only order. Invariants:
 //!
-//! What failed and may pass is done again from the delivered prefix on ([`Action::Rewind`]), for
-//! order's sake: sending one record again would put it behind its successors. Transactions will
-//! use the same way: a batch's actions become begin, process, send offsets, commit; abort is a
-//! rewind.
+//! - one transaction at a time, and none while an earlier one's end is not known;
+//! - what ended otherwise than by a stored commit is undone whole: abort, forget every batch, go
+//!   back. If a commit was on its way, nobody but the group knows where "back" is: it is asked
+//!   ([`Action::Recall`]), and the answer is believed over what the lane remembers;
+//! - a partition that was taken away is in no transaction any more that can still commit.
+//!
+//! **At least once**, for a clean side on another cluster: an offset is committed only when every
+//! batch fetched before it, and its own, has been delivered whole (*the delivered prefix*). What
+//! failed is done again from there, for order's sake: sending one record again would put it behind
+//! its successors.
+//!
+//! Thrown away: keeping the batches that a failed transaction held, to send them again without a
+//! new fetch. It saves a fetch once in a while, and needs a second way to be wrong about offsets.
 
 mod broker;
 
@@ -24,6 +35,15 @@ pub use broker::{Broker, CleanTopic, Fetched, Notice, Parcel, Published, TopicId
 
 use crate::error::Fate;
 use std::collections::{BTreeMap, VecDeque};
+
+/// How the two ends, records out and offsets in, are tied together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// In one transaction: source and clean topics are on one cluster.
+    ExactlyOnce,
+    /// Offsets follow deliveries: after a failure records come again.
+    AtLeastOnce,
+}
 
 /// A source partition: the broker's number for the topic, and the partition's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,16 +98,23 @@ pub enum Event {
     Sent(BatchId),
     /// Every record of the batch is stored.
     Delivered(BatchId),
-    /// A record of the batch was refused for good.
+    /// A record of the batch was refused, or the transaction it is in has failed.
     Failed(BatchId, Fate),
     /// The commit that was asked for is answered.
     Committed {
-        /// Whether it is stored.
+        /// Whether it is stored. If not, a transaction may be stored all the same: only the group
+        /// knows.
         stored: bool,
     },
-    /// The rewind that was asked for is done.
-    Rewound,
-    /// Stop: deliver what was fetched, commit, leave.
+    /// No transaction is open, and none of an earlier producer can commit any more: answers
+    /// [`Action::Abort`], and comes once at the start.
+    Cleared,
+    /// The rewind or recall that was asked for is answered.
+    Rewound {
+        /// Whether it is done; it is asked for again if not.
+        done: bool,
+    },
+    /// Stop: commit what was handed over, leave.
     Shutdown,
 }
 
@@ -98,24 +125,37 @@ pub enum Action {
     Accept(Vec<Partition>),
     /// Fetch once, for a short while. While paused it brings only group events.
     Fetch,
-    /// Clean and hand over this batch: the one just fetched.
+    /// Clean this batch: the one just fetched.
     Process(BatchId),
-    /// Commit these offsets; answered by [`Event::Committed`]. Never two at a time.
+    /// Begin a transaction.
+    Begin,
+    /// Hand this batch to the producer; answered by [`Event::Sent`]. Never two at a time.
+    HandOver(BatchId),
+    /// Commit these offsets, and the transaction if one is open; answered by [`Event::Committed`].
+    /// Never two at a time.
     Commit(Vec<Position>),
+    /// Undo the open transaction; answered by [`Event::Cleared`]. What was handed over is not sent
+    /// any more.
+    Abort,
     /// Stop reading all partitions, so that the group can be attended to without new records.
     Pause,
     /// Read again.
     Resume,
-    /// The batch's memory may be used again.
+    /// The batch is delivered; its memory may be used again.
     Release(BatchId),
+    /// The batch will be fetched again; its memory may be used again.
+    Discard(BatchId),
     /// Tell the group that the partitions are given up.
     Yield(Vec<Partition>),
     /// Read again from here; answered by [`Event::Rewound`].
     Rewind(Vec<Position>),
+    /// Ask where the group stands and read again from there; from here where it stands nowhere.
+    /// Answered by [`Event::Rewound`].
+    Recall(Vec<Position>),
     /// Leave the group; the last action.
     Leave,
     /// It will not pass: stop the process.
-    Abort,
+    GiveUp,
 }
 
 /// What bounds a lane. Times in milliseconds.
@@ -125,7 +165,9 @@ pub struct Bounds {
     pub bytes: usize,
     /// No fetch while so many batches are in flight.
     pub batches: usize,
-    /// Pause between commits while all goes well.
+    /// A transaction that holds this many bytes is committed before its time.
+    pub transaction_bytes: usize,
+    /// From one commit to the next. What comes after a longer pause is committed at once.
     pub commit_every: u64,
     /// Longest wait for deliveries before revoked partitions are yielded.
     pub yield_within: u64,
@@ -135,9 +177,16 @@ pub struct Bounds {
     pub drain_within: u64,
 }
 
+/// Pause before the next transaction after one was undone: doubles up to the second figure with
+/// every further one, so that a broker which refuses everything is not asked in a busy loop.
+const PAUSE_MS: (u64, u64) = (50, 5_000);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    Processing,
+    /// Cleaned, not handed over.
+    Ready,
+    /// Being handed over.
+    Handing,
     Sent,
     Delivered,
     Failed,
@@ -157,35 +206,65 @@ struct Revocation {
     commit_tried: bool,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transaction {
+    /// The broker has not said yet that there is none.
+    Clearing,
+    Closed,
+    /// With so many bytes of records.
+    Open(usize),
+    Committing,
+}
+
+/// A going back that was asked for, or is to be.
+#[derive(Debug)]
+struct Return {
+    positions: Vec<Position>,
+    /// To where the group stands.
+    recall: bool,
+    /// Not before then: it has been asked, or was refused just now.
+    ask_after: u64,
+}
+
 /// The state machine.
 #[derive(Debug)]
 pub struct Lane {
+    delivery: Delivery,
     bounds: Bounds,
     now: u64,
     /// Batches from `first_id` on, in fetch order.
     flight: VecDeque<InFlight>,
     first_id: u64,
     bytes: usize,
-    /// Partitions held, with the delivered prefix once there is one.
+    /// Partitions held, with the offset up to which all is delivered once there is one.
     held: BTreeMap<Partition, Option<i64>>,
     committed: BTreeMap<Partition, i64>,
     committing: Option<Vec<Position>>,
     commit_refused: bool,
     next_commit: u64,
+    transaction: Transaction,
+    /// All that is in flight is to be forgotten, what is in a transaction to be aborted.
+    undoing: bool,
+    /// A commit was on its way, and nobody has said how it ended.
+    uncertain: bool,
+    /// Undone transactions since the last stored one.
+    undone: u32,
+    begin_after: u64,
+    returning: Option<Return>,
     revocation: Option<Revocation>,
-    rewinding: bool,
     paused: bool,
     room_since: u64,
     stop_by: Option<u64>,
     left: bool,
-    aborted: bool,
+    given_up: bool,
 }
 
 impl Lane {
     /// A lane that holds nothing yet.
     #[must_use]
-    pub fn new(bounds: Bounds) -> Self {
+    pub fn new(delivery: Delivery, bounds: Bounds) -> Self {
         Self {
+            delivery,
             bounds,
             now: 0,
             flight: VecDeque::new(),
@@ -196,25 +275,36 @@ impl Lane {
             committing: None,
             commit_refused: false,
             next_commit: 0,
+            transaction: Transaction::Clearing,
+            undoing: false,
+            uncertain: false,
+            undone: 0,
+            begin_after: 0,
+            returning: None,
             revocation: None,
-            rewinding: false,
             paused: false,
             room_since: 0,
             stop_by: None,
             left: false,
-            aborted: false,
+            given_up: false,
         }
     }
 
     /// Takes what happened, appends what to do.
     pub fn step(&mut self, event: Event, actions: &mut Vec<Action>) {
-        if self.left || self.aborted {
+        if self.left || self.given_up {
             return;
         }
         let tick = matches!(event, Event::Tick(_));
         self.take(event, actions);
-        self.advance(actions);
-        if tick && !self.left && !self.aborted {
+        if self.given_up {
+            return;
+        }
+        match self.delivery {
+            Delivery::ExactlyOnce => self.advance_transaction(actions),
+            Delivery::AtLeastOnce => self.advance_prefix(actions),
+        }
+        if tick && !self.left {
             self.fetch_or_pause(actions);
         }
     }
@@ -228,6 +318,13 @@ impl Lane {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.flight.len()
+    }
+
+    /// True while the answer to a commit, an abort or a producer's start is waited for.
+    #[must_use]
+    pub fn settling(&self) -> bool {
+        matches!(self.transaction, Transaction::Committing | Transaction::Clearing)
+            && self.delivery == Delivery::ExactlyOnce
     }
 
     /// True once it has left.
@@ -248,21 +345,22 @@ impl Lane {
                 let deadline = self.now + self.bounds.yield_within;
                 self.revocation = Some(Revocation { partitions, deadline, commit_tried: false });
             }
-            Event::Fetched { spans, bytes } => {
-                let id = BatchId(self.first_id + self.flight.len() as u64);
-                self.bytes += bytes;
-                self.flight.push_back(InFlight { stage: Stage::Processing, bytes, spans });
-                actions.push(Action::Process(id));
-            }
-            Event::Sent(id) => _ = self.reach(id, Stage::Sent),
-            Event::Delivered(id) => _ = self.reach(id, Stage::Delivered),
-            Event::Failed(id, Fate::Retry) => self.rewinding |= self.reach(id, Stage::Failed),
+            Event::Fetched { spans, bytes } => self.fetched(spans, bytes, actions),
+            Event::Sent(id) => self.reach(id, Stage::Sent),
+            Event::Delivered(id) => self.reach(id, Stage::Delivered),
+            Event::Failed(id, Fate::Retry) => self.failed(id),
             Event::Failed(_, Fate::Fatal | Fate::Usage) => {
-                self.aborted = true;
-                actions.push(Action::Abort);
+                self.given_up = true;
+                actions.push(Action::GiveUp);
             }
-            Event::Committed { stored } => self.commit_answered(stored),
-            Event::Rewound => self.rewinding = false,
+            Event::Committed { stored } => self.commit_answered(stored, actions),
+            Event::Cleared => self.transaction = Transaction::Closed,
+            Event::Rewound { done: true } => self.returning = None,
+            Event::Rewound { done: false } => {
+                if let Some(returning) = &mut self.returning {
+                    returning.ask_after = self.now + PAUSE_MS.0;
+                }
+            }
             Event::Shutdown => {
                 self.stop_by.get_or_insert(self.now + self.bounds.drain_within);
             }
@@ -279,22 +377,47 @@ impl Lane {
         }
     }
 
-    /// Notes how far a batch is; false if it is not in flight.
-    fn reach(&mut self, id: BatchId, stage: Stage) -> bool {
-        let batch = usize::try_from(id.0.wrapping_sub(self.first_id))
-            .ok()
-            .and_then(|index| self.flight.get_mut(index));
-        let Some(batch) = batch else { return false };
-        // A failed batch stays failed, whatever its other records come to.
-        if batch.stage != Stage::Failed {
-            batch.stage = stage;
+    fn fetched(&mut self, spans: Vec<Span>, bytes: usize, actions: &mut Vec<Action>) {
+        let id = BatchId(self.first_id + self.flight.len() as u64);
+        self.bytes += bytes;
+        self.flight.push_back(InFlight { stage: Stage::Ready, bytes, spans });
+        actions.push(Action::Process(id));
+        if self.delivery == Delivery::AtLeastOnce {
+            self.reach(id, Stage::Handing);
+            actions.push(Action::HandOver(id));
         }
-        true
     }
 
-    fn commit_answered(&mut self, stored: bool) {
+    fn batch(&mut self, id: BatchId) -> Option<&mut InFlight> {
+        let index = usize::try_from(id.0.checked_sub(self.first_id)?).ok()?;
+        self.flight.get_mut(index)
+    }
+
+    /// Notes how far a batch is, if it is in flight.
+    fn reach(&mut self, id: BatchId, stage: Stage) {
+        // A failed batch stays failed, whatever its other records come to.
+        if let Some(batch) = self.batch(id)
+            && batch.stage != Stage::Failed
+        {
+            batch.stage = stage;
+        }
+    }
+
+    /// A failure of what is no longer in flight, or is being undone already, says nothing new.
+    fn failed(&mut self, id: BatchId) {
+        if self.transaction != Transaction::Clearing || self.delivery == Delivery::AtLeastOnce {
+            self.undoing |= self.batch(id).is_some();
+        }
+        self.reach(id, Stage::Failed);
+    }
+
+    fn commit_answered(&mut self, stored: bool, actions: &mut Vec<Action>) {
         let Some(offsets) = self.committing.take() else { return };
+        if self.delivery == Delivery::ExactlyOnce {
+            return self.transaction_answered(stored, offsets, actions);
+        }
         self.commit_refused = !stored;
+        self.next_commit = self.now + self.bounds.commit_every;
         if stored {
             for (partition, next) in offsets {
                 if self.held.contains_key(&partition) {
@@ -302,13 +425,253 @@ impl Lane {
                 }
             }
         }
-        self.next_commit = self.now + self.bounds.commit_every;
     }
 
+    fn release_front(&mut self, actions: &mut Vec<Action>) -> Option<InFlight> {
+        let batch = self.flight.pop_front()?;
+        self.bytes -= batch.bytes;
+        actions.push(Action::Release(BatchId(self.first_id)));
+        self.first_id += 1;
+        Some(batch)
+    }
+
+    /// Forgets all that is in flight; gives where each partition's first record was.
+    fn discard(&mut self, actions: &mut Vec<Action>) -> Vec<Position> {
+        let mut positions = BTreeMap::new();
+        for batch in self.flight.drain(..) {
+            for span in batch.spans {
+                positions.entry(span.partition).or_insert(span.first);
+            }
+            actions.push(Action::Discard(BatchId(self.first_id)));
+            self.first_id += 1;
+        }
+        self.bytes = 0;
+        positions.into_iter().collect()
+    }
+
+    /// Asks for what is still to be gone back to.
+    fn go_back(&mut self, actions: &mut Vec<Action>) {
+        let Some(returning) = &mut self.returning else { return };
+        returning.positions.retain(|(partition, _)| self.held.contains_key(partition));
+        if returning.positions.is_empty() {
+            self.returning = None;
+        } else if returning.ask_after <= self.now {
+            returning.ask_after = u64::MAX;
+            let positions = returning.positions.clone();
+            actions.push(match returning.recall {
+                true => Action::Recall(positions),
+                false => Action::Rewind(positions),
+            });
+        }
+    }
+
+    /// Takes partitions out of everything that could still commit for them.
+    fn forget(&mut self, partitions: &[Partition]) {
+        for batch in &mut self.flight {
+            let before = batch.spans.len();
+            batch.spans.retain(|span| !partitions.contains(&span.partition));
+            // Its records must not be published for someone who no longer holds the partition.
+            self.undoing |= batch.spans.len() < before && self.delivery == Delivery::ExactlyOnce;
+        }
+        for partition in partitions {
+            self.held.remove(partition);
+            self.committed.remove(partition);
+        }
+        if let Some(returning) = &mut self.returning {
+            returning.positions.retain(|(partition, _)| !partitions.contains(partition));
+        }
+        if let Some(revocation) = &mut self.revocation {
+            revocation.partitions.retain(|partition| !partitions.contains(partition));
+        }
+    }
+
+    /// Gives up what is being revoked.
+    fn give_back(&mut self, actions: &mut Vec<Action>) {
+        if let Some(Revocation { partitions, .. }) = self.revocation.take() {
+            self.forget(&partitions);
+            actions.push(Action::Yield(partitions));
+        }
+    }
+
+    /// Fetches while there is room. Without room for long, pauses and attends to the group: a
+    /// member that does not poll within max.poll.interval.ms is thrown out.
+    fn fetch_or_pause(&mut self, actions: &mut Vec<Action>) {
+        if self.revocation.is_some() || self.stop_by.is_some() {
+            return;
+        }
+        if self.has_room() {
+            self.room_since = self.now;
+            if self.paused {
+                self.paused = false;
+                actions.push(Action::Resume);
+            }
+            actions.push(Action::Fetch);
+        } else if self.paused {
+            actions.push(Action::Fetch);
+        } else if self.now.saturating_sub(self.room_since) >= self.bounds.stalled_after {
+            self.paused = true;
+            actions.push(Action::Pause);
+            actions.push(Action::Fetch);
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let handing = self.flight.back().is_some_and(|batch| batch.stage == Stage::Handing);
+        !self.undoing
+            && self.returning.is_none()
+            && self.bytes < self.bounds.bytes
+            && self.flight.len() < self.bounds.batches
+            && !(handing && self.delivery == Delivery::AtLeastOnce)
+    }
+}
+
+/// Exactly once.
+impl Lane {
     /// Whatever has become possible.
-    fn advance(&mut self, actions: &mut Vec<Action>) {
+    fn advance_transaction(&mut self, actions: &mut Vec<Action>) {
+        self.close(actions);
+        self.yield_when_settled(actions);
+        self.undo(actions);
+        self.go_back(actions);
+        self.leave_when_settled(actions);
+        self.hand_over(actions);
+    }
+
+    fn handing(&self) -> bool {
+        self.flight.iter().any(|batch| batch.stage == Stage::Handing)
+    }
+
+    /// Is the open transaction to end?
+    fn is_due(&self) -> bool {
+        let Transaction::Open(bytes) = self.transaction else { return false };
+        self.now >= self.next_commit
+            || bytes >= self.transaction_bytes()
+            || self.revocation.is_some()
+            || self.stop_by.is_some()
+    }
+
+    /// A transaction that was too much for the broker's patience is tried again at half the size.
+    fn transaction_bytes(&self) -> usize {
+        self.bounds.transaction_bytes >> self.undone.min(16)
+    }
+
+    fn close(&mut self, actions: &mut Vec<Action>) {
+        if self.undoing || !self.is_due() || self.handing() {
+            return;
+        }
+        let mut offsets = BTreeMap::new();
+        let sent = self.flight.iter().take_while(|batch| batch.stage != Stage::Ready);
+        for span in sent.flat_map(|batch| &batch.spans) {
+            offsets.insert(span.partition, span.next);
+        }
+        let offsets: Vec<Position> = offsets.into_iter().collect();
+        actions.push(Action::Commit(offsets.clone()));
+        self.committing = Some(offsets);
+        self.next_commit = self.now + self.bounds.commit_every;
+        self.transaction = Transaction::Committing;
+    }
+
+    fn transaction_answered(
+        &mut self,
+        stored: bool,
+        offsets: Vec<Position>,
+        actions: &mut Vec<Action>,
+    ) {
+        if !stored {
+            self.uncertain = true;
+            self.undoing = true;
+            self.transaction = Transaction::Open(0);
+            return;
+        }
+        self.undone = 0;
+        self.transaction = Transaction::Closed;
+        while self.flight.front().is_some_and(|batch| batch.stage != Stage::Ready) {
+            self.release_front(actions);
+        }
+        for (partition, next) in offsets {
+            if let Some(held) = self.held.get_mut(&partition) {
+                *held = Some(next);
+            }
+        }
+    }
+
+    /// Yields revoked partitions when no transaction can commit for them any more, or in time.
+    fn yield_when_settled(&mut self, actions: &mut Vec<Action>) {
+        let Some(revocation) = &self.revocation else { return };
+        let late = self.now >= revocation.deadline;
+        let open = matches!(self.transaction, Transaction::Open(_) | Transaction::Committing);
+        if late || !open || self.undoing && self.committing.is_none() {
+            self.give_back(actions);
+        }
+    }
+
+    /// Aborts what is open; once it is, forgets all that is in flight.
+    fn undo(&mut self, actions: &mut Vec<Action>) {
+        if !self.undoing {
+            return;
+        }
+        match self.transaction {
+            Transaction::Open(_) => {
+                self.transaction = Transaction::Clearing;
+                let (first, most) = PAUSE_MS;
+                self.begin_after = self.now + most.min(first << self.undone.min(10));
+                self.undone += 1;
+                actions.push(Action::Abort);
+            }
+            Transaction::Clearing | Transaction::Committing => {}
+            Transaction::Closed => {
+                self.undoing = false;
+                let positions = self.discard(actions);
+                let recall = std::mem::take(&mut self.uncertain);
+                self.returning = Some(Return { positions, recall, ask_after: 0 });
+            }
+        }
+    }
+
+    /// Leaves when no transaction is open, or in time.
+    fn leave_when_settled(&mut self, actions: &mut Vec<Action>) {
+        let Some(deadline) = self.stop_by else { return };
+        let open = matches!(self.transaction, Transaction::Open(_) | Transaction::Committing);
+        if self.now >= deadline || !open && self.revocation.is_none() {
+            self.left = true;
+            actions.push(Action::Leave);
+        }
+    }
+
+    /// Hands the next batch over, in a transaction that is begun for it if none is open.
+    fn hand_over(&mut self, actions: &mut Vec<Action>) {
+        if self.undoing || self.left || self.returning.is_some() || self.handing() {
+            return;
+        }
+        let next = self.flight.iter().position(|batch| batch.stage == Stage::Ready);
+        let Some(index) = next else { return };
+        let more = self.flight[index].bytes;
+        match self.transaction {
+            Transaction::Closed if self.may_begin() => {
+                self.transaction = Transaction::Open(more);
+                actions.push(Action::Begin);
+            }
+            Transaction::Open(bytes) if !self.is_due() => {
+                self.transaction = Transaction::Open(bytes + more);
+            }
+            _ => return,
+        }
+        self.flight[index].stage = Stage::Handing;
+        actions.push(Action::HandOver(BatchId(self.first_id + index as u64)));
+    }
+
+    fn may_begin(&self) -> bool {
+        self.revocation.is_none() && self.stop_by.is_none() && self.now >= self.begin_after
+    }
+}
+
+/// At least once.
+impl Lane {
+    /// Whatever has become possible.
+    fn advance_prefix(&mut self, actions: &mut Vec<Action>) {
         self.release_prefix(actions);
         self.rewind(actions);
+        self.go_back(actions);
         self.yield_revoked(actions);
         self.leave(actions);
         self.commit_in_time(actions);
@@ -326,27 +689,14 @@ impl Lane {
         }
     }
 
-    fn release_front(&mut self, actions: &mut Vec<Action>) -> Option<InFlight> {
-        let batch = self.flight.pop_front()?;
-        self.bytes -= batch.bytes;
-        actions.push(Action::Release(BatchId(self.first_id)));
-        self.first_id += 1;
-        Some(batch)
-    }
-
     /// Once nothing is on its way any more, goes back to the delivered prefix.
     fn rewind(&mut self, actions: &mut Vec<Action>) {
-        if !self.rewinding || self.flight.is_empty() || self.stop_by.is_some() || !self.resolved() {
+        if !self.undoing || self.stop_by.is_some() || !self.resolved() {
             return;
         }
-        let mut positions = BTreeMap::new();
-        while let Some(batch) = self.release_front(actions) {
-            for span in batch.spans {
-                // The first span of a partition is where its delivered prefix ends.
-                positions.entry(span.partition).or_insert(span.first);
-            }
-        }
-        actions.push(Action::Rewind(positions.into_iter().collect()));
+        self.undoing = false;
+        let positions = self.discard(actions);
+        self.returning = Some(Return { positions, recall: false, ask_after: 0 });
     }
 
     fn resolved(&self) -> bool {
@@ -374,24 +724,7 @@ impl Lane {
                 return;
             }
         }
-        if let Some(Revocation { partitions, .. }) = self.revocation.take() {
-            self.forget(&partitions);
-            actions.push(Action::Yield(partitions));
-        }
-    }
-
-    /// Takes partitions out of everything that could still commit for them.
-    fn forget(&mut self, partitions: &[Partition]) {
-        for batch in &mut self.flight {
-            batch.spans.retain(|span| !partitions.contains(&span.partition));
-        }
-        for partition in partitions {
-            self.held.remove(partition);
-            self.committed.remove(partition);
-        }
-        if let Some(revocation) = &mut self.revocation {
-            revocation.partitions.retain(|partition| !partitions.contains(partition));
-        }
+        self.give_back(actions);
     }
 
     /// Leaves when all is delivered and committed, or in time.
@@ -437,35 +770,6 @@ impl Lane {
             (self.committed.get(partition) != Some(&next)).then_some((*partition, next))
         })
     }
-
-    /// Fetches while there is room. Without room for long, pauses and attends to the group: a
-    /// member that does not poll within max.poll.interval.ms is thrown out.
-    fn fetch_or_pause(&mut self, actions: &mut Vec<Action>) {
-        if self.revocation.is_some() || self.stop_by.is_some() {
-            return;
-        }
-        if self.has_room() {
-            self.room_since = self.now;
-            if self.paused {
-                self.paused = false;
-                actions.push(Action::Resume);
-            }
-            actions.push(Action::Fetch);
-        } else if self.paused {
-            actions.push(Action::Fetch);
-        } else if self.now.saturating_sub(self.room_since) >= self.bounds.stalled_after {
-            self.paused = true;
-            actions.push(Action::Pause);
-            actions.push(Action::Fetch);
-        }
-    }
-
-    fn has_room(&self) -> bool {
-        !self.rewinding
-            && self.bytes < self.bounds.bytes
-            && self.flight.len() < self.bounds.batches
-            && self.flight.back().is_none_or(|batch| batch.stage != Stage::Processing)
-    }
 }
 
 #[cfg(test)]
@@ -475,6 +779,7 @@ mod tests {
     const BOUNDS: Bounds = Bounds {
         bytes: 100,
         batches: 3,
+        transaction_bytes: 80,
         commit_every: 10,
         yield_within: 50,
         stalled_after: 20,
@@ -492,9 +797,12 @@ mod tests {
         }
     }
 
-    /// A lane that holds partitions 0 and 1, and time at which it started.
+    /// A lane that holds partitions 0 and 1.
     fn lane() -> Lane {
-        let mut lane = Lane::new(BOUNDS);
+        holding(Lane::new(Delivery::AtLeastOnce, BOUNDS))
+    }
+
+    fn holding(mut lane: Lane) -> Lane {
         let given = vec![partition(0), partition(1)];
         assert_eq!(step(&mut lane, Event::Assigned(given.clone())), [Action::Accept(given)]);
         lane
@@ -508,7 +816,8 @@ mod tests {
 
     /// One batch of ten records of partition `number`, sent.
     fn send(lane: &mut Lane, id: u64, number: i32, first: i64) {
-        assert_eq!(step(lane, fetched(number, first, first + 10)), [Action::Process(BatchId(id))]);
+        let actions = step(lane, fetched(number, first, first + 10));
+        assert_eq!(actions, [Action::Process(BatchId(id)), Action::HandOver(BatchId(id))]);
         assert_eq!(step(lane, Event::Sent(BatchId(id))), []);
     }
 
@@ -590,7 +899,7 @@ mod tests {
         let actions = step(&mut lane, Event::Delivered(BatchId(2)));
         let back = vec![(partition(0), 10), (partition(1), 70)];
         assert_eq!(actions.last(), Some(&Action::Rewind(back)));
-        step(&mut lane, Event::Rewound);
+        step(&mut lane, Event::Rewound { done: true });
         assert_eq!(step(&mut lane, Event::Tick(2)), [Action::Fetch]);
     }
 
@@ -598,7 +907,7 @@ mod tests {
     fn what_will_not_pass_ends_it_without_a_commit() {
         let mut lane = lane();
         send(&mut lane, 0, 0, 0);
-        assert_eq!(step(&mut lane, Event::Failed(BatchId(0), Fate::Fatal)), [Action::Abort]);
+        assert_eq!(step(&mut lane, Event::Failed(BatchId(0), Fate::Fatal)), [Action::GiveUp]);
         assert_eq!(step(&mut lane, Event::Tick(1_000)), []);
     }
 
@@ -622,5 +931,125 @@ mod tests {
         send(&mut lane, 0, 0, 0);
         step(&mut lane, Event::Shutdown);
         assert_eq!(step(&mut lane, Event::Tick(100)), [Action::Leave]);
+    }
+
+    /// A transactional lane that holds partitions 0 and 1 and may begin.
+    fn transactional() -> Lane {
+        let mut lane = holding(Lane::new(Delivery::ExactlyOnce, BOUNDS));
+        assert_eq!(step(&mut lane, Event::Cleared), []);
+        lane
+    }
+
+    /// A transaction of one batch, whose commit is on its way.
+    fn committing(lane: &mut Lane) -> Vec<Position> {
+        let actions = step(lane, fetched(0, 0, 10));
+        let batch = BatchId(0);
+        let expected = [Action::Process(batch), Action::Begin, Action::HandOver(batch)];
+        assert_eq!(actions, expected);
+        let offsets = vec![(partition(0), 10)];
+        assert_eq!(step(lane, Event::Sent(batch)), [Action::Commit(offsets.clone())]);
+        offsets
+    }
+
+    #[test]
+    fn nothing_is_begun_before_the_producer_is_cleared() {
+        let mut lane = holding(Lane::new(Delivery::ExactlyOnce, BOUNDS));
+        assert_eq!(step(&mut lane, fetched(0, 0, 10)), [Action::Process(BatchId(0))]);
+        let actions = step(&mut lane, Event::Cleared);
+        assert_eq!(actions, [Action::Begin, Action::HandOver(BatchId(0))]);
+    }
+
+    #[test]
+    fn while_a_commit_is_on_its_way_the_next_batches_get_ready() {
+        let mut lane = transactional();
+        committing(&mut lane);
+        assert_eq!(step(&mut lane, Event::Tick(1)), [Action::Fetch]);
+        assert_eq!(step(&mut lane, fetched(0, 10, 20)), [Action::Process(BatchId(1))]);
+        let actions = step(&mut lane, Event::Committed { stored: true });
+        let next = [Action::Release(BatchId(0)), Action::Begin, Action::HandOver(BatchId(1))];
+        assert_eq!(actions, next);
+        assert_eq!(step(&mut lane, Event::Sent(BatchId(1))), [], "not before its time");
+        let actions = step(&mut lane, Event::Tick(10));
+        assert_eq!(actions, [Action::Commit(vec![(partition(0), 20)]), Action::Fetch]);
+    }
+
+    #[test]
+    fn a_full_transaction_is_committed_before_its_time() {
+        let mut lane = transactional();
+        committing(&mut lane);
+        step(&mut lane, Event::Committed { stored: true });
+        step(&mut lane, fetched(0, 10, 20));
+        assert_eq!(step(&mut lane, Event::Sent(BatchId(1))), []);
+        step(&mut lane, fetched(1, 0, 10));
+        let actions = step(&mut lane, Event::Sent(BatchId(2)));
+        assert_eq!(actions, [Action::Commit(vec![(partition(0), 20), (partition(1), 10)])]);
+    }
+
+    #[test]
+    fn a_failed_transaction_is_undone_and_done_again() {
+        let mut lane = transactional();
+        committing(&mut lane);
+        step(&mut lane, Event::Committed { stored: true });
+        step(&mut lane, fetched(0, 10, 20));
+        step(&mut lane, fetched(1, 0, 10));
+        assert_eq!(step(&mut lane, Event::Failed(BatchId(1), Fate::Retry)), [Action::Abort]);
+        let discarded = [Action::Discard(BatchId(1)), Action::Discard(BatchId(2))];
+        let actions = step(&mut lane, Event::Cleared);
+        assert_eq!(actions[..2], discarded);
+        assert_eq!(actions[2..], [Action::Rewind(vec![(partition(0), 10), (partition(1), 0)])]);
+        assert_eq!(step(&mut lane, Event::Rewound { done: false }), []);
+        let again = step(&mut lane, Event::Tick(PAUSE_MS.0));
+        assert_eq!(again[0], Action::Rewind(vec![(partition(0), 10), (partition(1), 0)]));
+        step(&mut lane, Event::Rewound { done: true });
+        let actions = step(&mut lane, fetched(0, 10, 20));
+        assert_eq!(actions[0], Action::Process(BatchId(3)));
+        let actions = &actions[1..];
+        assert!(actions.starts_with(&[Action::Begin, Action::HandOver(BatchId(3))]), "{actions:?}");
+    }
+
+    #[test]
+    fn when_nobody_knows_how_a_commit_ended_the_group_is_asked() {
+        let mut lane = transactional();
+        committing(&mut lane);
+        assert_eq!(step(&mut lane, Event::Committed { stored: false }), [Action::Abort]);
+        let actions = step(&mut lane, Event::Cleared);
+        let recall = Action::Recall(vec![(partition(0), 0)]);
+        assert_eq!(actions, [Action::Discard(BatchId(0)), recall]);
+    }
+
+    #[test]
+    fn revoked_partitions_are_yielded_after_the_commit_and_the_others_fetched_again() {
+        let mut lane = transactional();
+        committing(&mut lane);
+        step(&mut lane, fetched(0, 10, 20));
+        step(&mut lane, fetched(1, 0, 10));
+        let gone = vec![partition(0)];
+        let revoked = Event::Revoked { partitions: gone.clone(), lost: false };
+        assert_eq!(step(&mut lane, revoked), []);
+        let actions = step(&mut lane, Event::Committed { stored: true });
+        assert_eq!(actions[0], Action::Release(BatchId(0)));
+        assert_eq!(actions[1], Action::Yield(gone));
+        assert_eq!(actions.last(), Some(&Action::Rewind(vec![(partition(1), 0)])));
+    }
+
+    #[test]
+    fn lost_partitions_take_the_transaction_with_them() {
+        let mut lane = transactional();
+        step(&mut lane, Event::Tick(5));
+        step(&mut lane, fetched(0, 0, 10));
+        let gone = vec![partition(0)];
+        let lost = Event::Revoked { partitions: gone.clone(), lost: true };
+        assert_eq!(step(&mut lane, lost), [Action::Yield(gone), Action::Abort]);
+        assert_eq!(step(&mut lane, Event::Cleared), [Action::Discard(BatchId(0))]);
+    }
+
+    #[test]
+    fn a_shutdown_commits_what_was_handed_over_and_leaves_the_rest() {
+        let mut lane = transactional();
+        committing(&mut lane);
+        step(&mut lane, fetched(0, 10, 20));
+        assert_eq!(step(&mut lane, Event::Shutdown), []);
+        let actions = step(&mut lane, Event::Committed { stored: true });
+        assert_eq!(actions, [Action::Release(BatchId(0)), Action::Leave]);
     }
 }

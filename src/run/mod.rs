@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::engine::Tally;
 use crate::error::{Error, Reason, Result};
 use crate::kafka::{Member, Membership};
-use crate::lane::Bounds;
+use crate::lane::{Bounds, Delivery};
 use crate::reload::InForce;
 use crate::telemetry::{Health, Metrics};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -133,11 +133,12 @@ fn run_lanes(
         lane,
         limits: config.limits,
         quarantine_key: config.quarantine.public_key.as_ref(),
+        delivery: config.delivery,
         bounds: bounds(config, &membership),
     };
     let outcomes = thread::scope(|scope| {
         let start = |lane| {
-            let (tools, membership) = (tools(lane), membership.clone());
+            let (tools, membership) = (tools(lane), Membership { lane, ..membership.clone() });
             let work = move || run_lane(config, membership, tools, stop);
             thread::Builder::new().name(format!("lane-{lane}")).spawn_scoped(scope, work)
         };
@@ -200,7 +201,11 @@ fn bounds(config: &Config, membership: &Membership) -> Bounds {
     Bounds {
         bytes: (membership.buffer_bytes / 4).min(IN_FLIGHT_BYTES_MAX),
         batches: 256,
-        commit_every: 1_000,
+        transaction_bytes: config.tuning.transaction_bytes(),
+        commit_every: match config.delivery {
+            Delivery::ExactlyOnce => config.tuning.commit_every_ms(),
+            Delivery::AtLeastOnce => 1_000,
+        },
         yield_within: 10_000,
         stalled_after: 2_000,
         drain_within: millis(config.drain_deadline),

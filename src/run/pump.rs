@@ -4,21 +4,25 @@
 //! how to do each action: fetch through the [`Broker`], clean with the [`Engine`], hand the batch
 //! over record by record, seal what was withheld. When the producer has no room it keeps its place
 //! in the batch and goes on next turn, so that the group is attended to meanwhile.
+//!
+//! Batches are cleaned as they come and handed over when the lane says so: while a transaction is
+//! being committed the next ones get ready. What is counted is counted when a batch is delivered,
+//! so that work done twice is told once.
 
 use super::Summary;
 use super::routes::Routes;
 use super::start::circle;
 use crate::clock;
-use crate::engine::{Batch, Engine, Limits, Outcome, Route, RouteTally, Tally, Withheld};
+use crate::engine::{Batch, Engine, Limits, Outcome, Route, Tally, Withheld};
 use crate::error::{Error, Fate, Reason, Result};
 use crate::lane::{
-    Action, BatchId, Bounds, Broker, CleanTopic, Event, Fetched, Lane, Notice, Parcel, Partition,
-    Published, TopicId,
+    Action, BatchId, Bounds, Broker, CleanTopic, Delivery, Event, Fetched, Lane, Notice, Parcel,
+    Partition, Published, TopicId,
 };
 use crate::quarantine::{PublicKey, Sealer};
 use crate::reload::InForce;
 use crate::telemetry::{Health, Metrics};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Wait for records while deliveries are outstanding: their reports are looked for in between.
@@ -47,6 +51,8 @@ pub struct Tools<'a> {
     pub limits: Limits,
     /// The key withheld records are sealed to.
     pub quarantine_key: Option<&'a PublicKey>,
+    /// How records and offsets are tied together.
+    pub delivery: Delivery,
     /// Bounds on the lane.
     pub bounds: Bounds,
 }
@@ -62,7 +68,12 @@ pub struct Pump<'a, B: Broker> {
     ways: Vec<Option<Way>>,
     spare: Vec<Batch>,
     fetched: Option<B::Fetched>,
-    hand: Option<Hand>,
+    /// Batches in flight, in the order of their numbers.
+    works: VecDeque<Work<B::Fetched>>,
+    /// The batch that is being handed over.
+    hand: Option<BatchId>,
+    /// Records that a clean topic refused for their size, which spoilt their transaction.
+    spoilers: BTreeSet<(Partition, i64)>,
     events: VecDeque<Event>,
     actions: Vec<Action>,
     failure: Option<Error>,
@@ -77,9 +88,12 @@ struct Way {
     clean: CleanTopic,
 }
 
-/// The batch that is being handed over.
-struct Hand {
+/// A batch between its cleaning and its delivery.
+struct Work<F> {
     id: BatchId,
+    /// Until it is handed over, when the broker has it.
+    parcel: Option<Parcel<F>>,
+    /// The next record to hand over.
     next: usize,
     kernel: Duration,
     /// Records that the engine took for clean and the topic for too large: route and bytes.
@@ -92,14 +106,16 @@ impl<'a, B: Broker> Pump<'a, B> {
     pub fn new(broker: B, tools: Tools<'a>) -> Self {
         Self {
             broker,
-            lane: Lane::new(tools.bounds),
+            lane: Lane::new(tools.delivery, tools.bounds),
             engine: Engine::new(tools.limits),
             sealer: Sealer::new(tools.quarantine_key),
             tools,
             ways: Vec::new(),
             spare: Vec::new(),
             fetched: None,
+            works: VecDeque::new(),
             hand: None,
+            spoilers: BTreeSet::new(),
             events: VecDeque::new(),
             actions: Vec::new(),
             failure: None,
@@ -158,6 +174,10 @@ impl<'a, B: Broker> Pump<'a, B> {
                     tracing::warn!("{error}");
                     Event::Committed { stored: false }
                 }
+                Notice::Cleared => Event::Cleared,
+                Notice::TooLarge(id, index) if self.tools.delivery == Delivery::ExactlyOnce => {
+                    self.spoilt(id, index)
+                }
                 Notice::TooLarge(id, index) => {
                     self.refused_as_too_large(id, index)?;
                     continue;
@@ -176,7 +196,7 @@ impl<'a, B: Broker> Pump<'a, B> {
     fn failed(&mut self, id: BatchId, error: Error) -> Event {
         let fate = error.fate();
         if fate == Fate::Retry {
-            tracing::warn!("{error}; reading again from the last delivered record");
+            tracing::warn!("{error}; reading again from the last committed record");
         } else {
             self.failure = Some(error);
         }
@@ -205,14 +225,25 @@ impl<'a, B: Broker> Pump<'a, B> {
             }
             Action::Fetch => self.fetch(),
             Action::Process(id) => self.process(id)?,
+            Action::Begin => self.broker.begin(),
+            Action::HandOver(id) => self.begin_hand_over(id)?,
             Action::Commit(offsets) => self.broker.commit(&offsets),
+            Action::Abort => {
+                self.hand = None;
+                self.broker.abort();
+            }
             Action::Pause => self.broker.pause(),
             Action::Resume => self.broker.resume(),
             Action::Release(id) => self.release(id),
+            Action::Discard(id) => self.discard(id),
             Action::Yield(partitions) => self.yield_up(&partitions),
             Action::Rewind(positions) => {
-                self.broker.rewind(&positions)?;
-                self.events.push_back(Event::Rewound);
+                let outcome = self.broker.rewind(&positions);
+                self.rewound(outcome)?;
+            }
+            Action::Recall(positions) => {
+                let outcome = self.broker.recall(&positions);
+                self.rewound(outcome)?;
             }
             Action::Leave => {
                 if self.lane.in_flight() > 0 {
@@ -221,17 +252,37 @@ impl<'a, B: Broker> Pump<'a, B> {
                 }
                 self.broker.leave();
             }
-            Action::Abort => {
+            Action::GiveUp => {
                 return Err(self.failure.take().unwrap_or_else(|| Error::fatal("the lane failed")));
             }
         }
         Ok(())
     }
 
+    fn rewound(&mut self, outcome: Result<()>) -> Result<()> {
+        let done = match outcome {
+            Ok(()) => true,
+            Err(error) if error.fate() == Fate::Retry => {
+                tracing::warn!("{error}");
+                false
+            }
+            Err(error) => return Err(error),
+        };
+        self.events.push_back(Event::Rewound { done });
+        Ok(())
+    }
+
     fn fetch(&mut self) {
         let busy = self.lane.in_flight() > 0;
-        let fetched = self.broker.fetch(if busy { BUSY_WAIT } else { IDLE_WAIT });
-        self.attended = true;
+        // What is settled next is not records: the turn ends with waiting for that.
+        let settling = busy && self.lane.settling();
+        let wait = match busy {
+            _ if settling => Duration::ZERO,
+            true => BUSY_WAIT,
+            false => IDLE_WAIT,
+        };
+        let fetched = self.broker.fetch(wait);
+        self.attended = !settling || fetched.is_some();
         match fetched {
             Some(fetched) => {
                 let (spans, bytes) = (fetched.spans().to_vec(), fetched.bytes());
@@ -243,7 +294,7 @@ impl<'a, B: Broker> Pump<'a, B> {
         }
     }
 
-    /// Cleans the batch that was fetched and gives it to the broker to be handed over.
+    /// Cleans the batch that was fetched.
     fn process(&mut self, id: BatchId) -> Result<()> {
         let Some(fetched) = self.fetched.take() else { return Ok(()) };
         for span in fetched.spans() {
@@ -261,9 +312,9 @@ impl<'a, B: Broker> Pump<'a, B> {
         }
         batch.complete();
         let kernel = begin.elapsed();
-        self.broker.load(id, Parcel { fetched, batch, policies });
-        self.hand = Some(Hand { id, next: 0, kernel, oversize: Vec::new() });
-        self.hand_over()
+        let parcel = Some(Parcel { fetched, batch, policies });
+        self.works.push_back(Work { id, parcel, next: 0, kernel, oversize: Vec::new() });
+        Ok(())
     }
 
     fn find_way(&mut self, topic: TopicId) -> Result<()> {
@@ -285,42 +336,63 @@ impl<'a, B: Broker> Pump<'a, B> {
         Ok(())
     }
 
+    fn work(&mut self, id: BatchId) -> Option<&mut Work<B::Fetched>> {
+        let first = self.works.front()?.id;
+        self.works.get_mut(usize::try_from(id.0.checked_sub(first.0)?).ok()?)
+    }
+
+    /// Gives a cleaned batch to the broker, to be handed over.
+    fn begin_hand_over(&mut self, id: BatchId) -> Result<()> {
+        let Some(parcel) = self.work(id).and_then(|work| work.parcel.take()) else { return Ok(()) };
+        self.broker.load(id, parcel);
+        self.hand = Some(id);
+        self.hand_over()
+    }
+
     /// Goes on handing over the batch in hand, as far as there is room.
     fn hand_over(&mut self) -> Result<()> {
-        let Some(mut hand) = self.hand.take() else { return Ok(()) };
-        let count = self.broker.parcel(hand.id).map_or(0, |parcel| parcel.fetched.len());
-        while hand.next < count {
-            if !self.hand_over_one(&mut hand)? {
-                self.hand = Some(hand);
-                return Ok(());
-            }
-            hand.next += 1;
+        let Some(id) = self.hand else { return Ok(()) };
+        let Some(mut next) = self.work(id).map(|work| work.next) else { return Ok(()) };
+        let count = self.broker.parcel(id).map_or(0, |parcel| parcel.fetched.len());
+        while next < count && self.hand_over_one(id, next)? {
+            next += 1;
         }
-        self.broker.sent(hand.id);
-        self.account(&hand);
-        self.events.push_back(Event::Sent(hand.id));
+        if let Some(work) = self.work(id) {
+            work.next = next;
+        }
+        if next == count {
+            self.hand = None;
+            self.broker.sent(id);
+            self.events.push_back(Event::Sent(id));
+        }
         Ok(())
     }
 
     /// Hands one record over; false if there was no room.
-    fn hand_over_one(&mut self, hand: &mut Hand) -> Result<bool> {
-        let Some(parcel) = self.broker.parcel(hand.id) else { return Ok(true) };
-        let Some(way) = way(&self.ways, parcel.fetched.topic(hand.next)) else { return Ok(true) };
+    fn hand_over_one(&mut self, id: BatchId, index: usize) -> Result<bool> {
+        let Some(parcel) = self.broker.parcel(id) else { return Ok(true) };
+        let Some(way) = way(&self.ways, parcel.fetched.topic(index)) else { return Ok(true) };
         let (route, clean) = (way.route.index, way.clean);
-        match self.broker.publish(hand.id, hand.next, clean) {
+        if !self.spoilers.is_empty() && self.spoilers.contains(&place(&parcel.fetched, index)) {
+            return self.seal_oversize(id, index, route);
+        }
+        match self.broker.publish(id, index, clean) {
             Published::Taken => Ok(true),
             Published::Full => Ok(false),
             Published::Refused(error) => Err(error),
-            Published::Withheld => self.seal(hand.id, hand.next, route, None),
-            Published::TooLarge => {
-                let bytes = clean_bytes(self.broker.parcel(hand.id), hand.next);
-                let taken = self.seal(hand.id, hand.next, route, Some(Reason::Limits))?;
-                if taken {
-                    hand.oversize.push((route, bytes));
-                }
-                Ok(taken)
-            }
+            Published::Withheld => self.seal(id, index, route, None),
+            Published::TooLarge => self.seal_oversize(id, index, route),
         }
+    }
+
+    /// Seals a record that the engine took for clean and the topic for too large.
+    fn seal_oversize(&mut self, id: BatchId, index: usize, route: usize) -> Result<bool> {
+        let bytes = clean_bytes(self.broker.parcel(id), index);
+        let taken = self.seal(id, index, route, Some(Reason::Limits))?;
+        if taken && let Some(work) = self.work(id) {
+            work.oversize.push((route, bytes));
+        }
+        Ok(taken)
     }
 
     /// Seals one record and sends it to the quarantine; false if there was no room. The reason is
@@ -353,41 +425,64 @@ impl<'a, B: Broker> Pump<'a, B> {
         let Some(parcel) = self.broker.parcel(id) else { return Ok(()) };
         let Some(way) = way(&self.ways, parcel.fetched.topic(index)) else { return Ok(()) };
         let route = way.route.index;
-        while !self.seal(id, index, route, Some(Reason::Limits))? {
+        while !self.seal_oversize(id, index, route)? {
             self.broker.attend(BUSY_WAIT);
         }
         self.broker.settle(id);
-        // It was counted as clean when it was sent; that it was withheld must be seen all the same.
-        let mut tally = Tally::default();
-        tally.routes.resize(route + 1, RouteTally::default());
-        tally.routes[route].withheld[Reason::Limits as usize] = 1;
-        self.tools.metrics.batch(&self.tools.policies.current(), &tally, Duration::ZERO);
-        self.summary.add(&tally);
         Ok(())
     }
 
-    fn account(&mut self, hand: &Hand) {
-        let Some(parcel) = self.broker.parcel(hand.id) else { return };
+    /// The same within a transaction: it is undone, and the record sealed the next time.
+    fn spoilt(&mut self, id: BatchId, index: usize) -> Event {
+        if let Some(parcel) = self.broker.parcel(id) {
+            self.spoilers.insert(place(&parcel.fetched, index));
+        }
+        Event::Failed(id, Fate::Retry)
+    }
+
+    fn account(&mut self, parcel: &Parcel<B::Fetched>, work: &Work<B::Fetched>) {
         let tally = parcel.batch.tally();
         let corrected;
-        let tally = if hand.oversize.is_empty() {
+        let tally = if work.oversize.is_empty() {
             tally
         } else {
-            corrected = correct(tally, &hand.oversize);
+            corrected = correct(tally, &work.oversize);
             &corrected
         };
-        self.tools.metrics.batch(&parcel.policies, tally, hand.kernel);
+        self.tools.metrics.batch(&parcel.policies, tally, work.kernel);
         self.summary.add(tally);
     }
 
+    /// A batch is delivered.
     fn release(&mut self, id: BatchId) {
-        let Some(Parcel { fetched, mut batch, .. }) = self.broker.unload(id) else { return };
-        self.publish_delays(&fetched);
+        let Some(work) = self.works.pop_front() else { return };
+        let Some(parcel) = self.broker.unload(id) else { return };
+        self.account(&parcel, &work);
+        self.publish_delays(&parcel.fetched);
+        if !self.spoilers.is_empty() {
+            let spans = parcel.fetched.spans();
+            self.spoilers.retain(|(partition, offset)| {
+                !spans.iter().any(|span| span.partition == *partition && *offset < span.next)
+            });
+        }
+        self.reuse(parcel);
+        self.tools.health.progress(self.tools.lane);
+    }
+
+    /// A batch is to be forgotten; it will be fetched again.
+    fn discard(&mut self, id: BatchId) {
+        let Some(work) = self.works.pop_front() else { return };
+        if let Some(parcel) = work.parcel.or_else(|| self.broker.unload(id)) {
+            self.reuse(parcel);
+        }
+    }
+
+    fn reuse(&mut self, parcel: Parcel<B::Fetched>) {
+        let mut batch = parcel.batch;
         if self.spare.len() < SPARE_MAX {
             batch.clear();
             self.spare.push(batch);
         }
-        self.tools.health.progress(self.tools.lane);
     }
 
     fn publish_delays(&self, fetched: &B::Fetched) {
@@ -429,6 +524,11 @@ impl<'a, B: Broker> Pump<'a, B> {
             }
         }
     }
+}
+
+fn place<F: Fetched>(fetched: &F, index: usize) -> (Partition, i64) {
+    let record = fetched.record(index);
+    (Partition { topic: fetched.topic(index), number: record.partition }, record.offset)
 }
 
 fn way(ways: &[Option<Way>], topic: TopicId) -> Option<&Way> {

@@ -41,7 +41,20 @@ pub(super) fn look(config: &Config, stop: &Stop) -> Result<Option<Membership>> {
         message_bytes: Arc::new(scout.message_bytes(&topics, ASK)),
         listing: Arc::new(listing),
         buffer_bytes: config.buffer_bytes_max / config.lanes.max(1),
+        instance: instance(config)?,
+        lane: 0,
     }))
+}
+
+/// The process's own name, or one that no other has.
+fn instance(config: &Config) -> Result<Arc<str>> {
+    if let Some(name) = &config.group_instance {
+        return Ok(name.as_str().into());
+    }
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::fatal(format!("the system has no randomness: {error}")))?;
+    Ok(data_encoding::HEXLOWER.encode(&bytes).into())
 }
 
 /// A broker that does not answer is waited for: it may be starting too.

@@ -170,7 +170,13 @@ pub enum Shows {
 }
 
 impl Shows {
-    /// What is said of it in the docs and by `diff`.
+    /// Is a key needed for what the replacement is?
+    #[must_use]
+    pub const fn needs_key(self) -> bool {
+        matches!(self, Self::Sameness | Self::AllWithKey)
+    }
+
+    /// What is said of it in the docs.
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {

@@ -118,7 +118,7 @@ geo.lat  rule 3 round (`geo.lat`, line 8)
   - 47.0707
   + 47.1
     too late: rule 4 redact names it too (`geo`, line 11)
-geo.at  rule 4 redact (`geo`, line 11)
+geo.at  rule 4 redact (`geo`, line 11), in a container that goes but for what an earlier rule leaves
   - {"x":[1]}
 total  no rule names it: kept
     1.50

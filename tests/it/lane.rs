@@ -1,12 +1,13 @@
 //! The lane and its loop, run through random schedules against the broker in memory: at-least-once
 //! delivery must hold whatever happens, and a lane that commits too early must be caught.
 
-use limpid::config::{Config, Quarantine, RouteConfig, Settings, TenantConfig, Topics};
+use limpid::config::{Config, Quarantine, RouteConfig, Settings, TenantConfig, Topics, Tuning};
 use limpid::engine::Limits;
 use limpid::error::Result;
 use limpid::format::paths::Paths;
 use limpid::lane::{
-    BatchId, Bounds, Broker, CleanTopic, Notice, Parcel, Partition, Position, Published, TopicId,
+    BatchId, Bounds, Broker, CleanTopic, Delivery, Notice, Parcel, Partition, Position, Published,
+    TopicId,
 };
 use limpid::memory::{Chance, Cluster, Fetched, Member, Stored, Weather};
 use limpid::policy::{Plan, Policies, Unlisted};
@@ -135,6 +136,7 @@ impl Trial {
         let bounds = Bounds {
             bytes: 60 + self.chance.below(400),
             batches: 1 + self.chance.below(6),
+            transaction_bytes: usize::MAX,
             commit_every: self.chance.below(20) as u64,
             yield_within: 5 + self.chance.below(60) as u64,
             stalled_after: 3 + self.chance.below(20) as u64,
@@ -148,6 +150,7 @@ impl Trial {
             lane: 0,
             limits: Limits::default(),
             quarantine_key: None,
+            delivery: Delivery::AtLeastOnce,
             bounds,
         };
         let chance = &mut self.chance;
@@ -234,6 +237,10 @@ fn config() -> Config {
         consumer: Settings::default(),
         producer: Settings::default(),
         group: "limpid".into(),
+        group_instance: None,
+        delivery: Delivery::AtLeastOnce,
+        tuning: Tuning::default(),
+        transactional_id_prefix: "limpid-".into(),
         routes: vec![RouteConfig {
             name: "web".into(),
             topics: Topics::Listed(vec!["raw".into()]),
@@ -323,8 +330,17 @@ impl Broker for Hasty {
     fn resume(&mut self) {
         self.member.resume();
     }
+    fn begin(&mut self) {
+        self.member.begin();
+    }
     fn commit(&mut self, offsets: &[Position]) {
         self.member.commit(offsets);
+    }
+    fn abort(&mut self) {
+        self.member.abort();
+    }
+    fn recall(&mut self, positions: &[Position]) -> Result<()> {
+        self.member.recall(positions)
     }
     fn rewind(&mut self, positions: &[Position]) -> Result<()> {
         self.member.rewind(positions)

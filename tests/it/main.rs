@@ -8,6 +8,7 @@ mod cases;
 mod chaos;
 mod check;
 mod cli;
+mod compare;
 mod config;
 mod corpus;
 mod deploy;
