@@ -7,6 +7,7 @@
 mod cipher;
 mod derive;
 mod digits;
+mod edit;
 mod ipcrypt;
 mod keyring;
 mod locked;
@@ -18,8 +19,9 @@ mod token;
 pub(crate) use cipher::Cipher;
 pub use derive::{Epoch, EpochKeys, Period, PseudonymKey, Pseudonyms, Purpose, Purposes};
 pub(crate) use digits::{DIGITS, Digits};
+pub use edit::{Draft, Entries, Row};
 pub(crate) use ipcrypt::Address;
-pub use keyring::{Keyring, keyring_entry};
+pub use keyring::{Keyring, keyring_entry, record_time_ms};
 pub(crate) use pair::Kem;
 pub use pair::{KEY_ID_BYTES, KeyFault, PrivateKey, PublicKey};
 pub use secrets::{NoSecret, SecretIndex, Secrets};

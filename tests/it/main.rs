@@ -16,6 +16,7 @@ mod docs;
 mod expect;
 mod explain;
 mod filter;
+mod keyring;
 mod lane;
 mod leak;
 mod million;
