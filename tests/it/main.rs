@@ -17,6 +17,7 @@ mod exactly_once;
 mod expect;
 mod explain;
 mod filter;
+mod keyring;
 mod lane;
 mod leak;
 mod million;
