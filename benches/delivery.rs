@@ -171,10 +171,11 @@ impl Bench {
     fn delay(&self, kind: usize, rate: f64, options: &Options, figures: &mut Vec<Value>) {
         let (cluster, topics) = self.topics("delay");
         let config = self.config(kind, &topics);
+        let feed = cluster.feed().unwrap_or_else(|error| panic!("{error}"));
         let stop = AtomicBool::new(false);
         let delays = self.serve(&config, |_| {
             thread::scope(|scope| {
-                scope.spawn(|| produce(&cluster, &topics[0], rate, &stop));
+                scope.spawn(|| produce(&feed, &topics[0], rate, &stop));
                 let delays = read(&cluster, &topics[1], Duration::from_secs(options.seconds));
                 stop.store(true, Ordering::Relaxed);
                 delays
@@ -227,13 +228,12 @@ fn await_at_least(wanted: u64, count: &impl Fn() -> u64) -> u64 {
 }
 
 /// Produces at a steady rate until it is stopped.
-fn produce(cluster: &Cluster, raw: &str, rate: f64, stop: &AtomicBool) {
-    let feed = cluster.feed().unwrap_or_else(|error| panic!("{error}"));
+fn produce(feed: &Feed, raw: &str, rate: f64, stop: &AtomicBool) {
     let (mut source, begin, mut number) = (Source::default(), Instant::now(), 0_u64);
     while !stop.load(Ordering::Relaxed) {
         let due = begin.elapsed().as_secs_f64() * rate;
         while (number as f64) < due {
-            source.send(&feed, raw, number);
+            source.send(feed, raw, number);
             number += 1;
         }
         feed.attend(Duration::from_millis(1));
