@@ -4,18 +4,21 @@
 //! lane's time, and a busy lane never makes the process look dead. The port is bound before
 //! [`serve`] returns: a taken port is an error at the start, not a line in the log later.
 //!
-//! Whoever can reach it can read it: it tells topics, tenants and numbers, never a record. It changes
-//! one thing only, and for this machine only: `POST /reload` loads the policies again that lie where
-//! the configuration says. It answers one request a connection, and bounds what a stranger can cost it:
-//! see `guard`.
+//! It tells topics, tenants and numbers, never a record. It changes one thing only: `POST /reload`
+//! loads the policies again that lie where the configuration says. Where other machines can reach it,
+//! all of that takes the token (the configuration sees to it that there is one); without it there is
+//! but a word on health, for orchestrators cannot keep secrets. It answers one request a connection,
+//! and bounds what a stranger can cost it: see `guard`.
 
 mod guard;
 
+use crate::config::{AdminConfig, Token};
 use crate::error::{Error, Result};
 use crate::reload::{Outcome, Reloads};
 use crate::telemetry::{Health, Metrics, PolicyState, Status};
-use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
@@ -38,22 +41,28 @@ pub struct Admin {
 struct Shown {
     metrics: Arc<Metrics>,
     health: Arc<Health>,
-    /// Who is asked for a reload; `None` where there is nothing to reload, or where anybody could
-    /// ask.
+    /// Who is asked for a reload; `None` where there is nothing to reload.
     reloads: Option<Reloads>,
+    /// What strangers must know; `None` where there are none.
+    token: Option<Token>,
 }
 
-/// Starts the server; with `reloads`, and only where no other machine reaches it, it also takes
-/// `POST /reload`. Port 0 takes any free one; [`Admin::address`] tells which.
+/// Starts the server; with `reloads` it also takes `POST /reload`. Port 0 takes any free one;
+/// [`Admin::address`] tells which.
 ///
 /// # Errors
-/// The address is taken or isn't this machine's.
+/// The address is taken or isn't this machine's; or others could reach it without a token.
 pub fn serve(
-    address: SocketAddr,
+    config: &AdminConfig,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
     reloads: Option<Reloads>,
 ) -> Result<Admin> {
+    let AdminConfig { listen: address, token } = config.clone();
+    if config.is_open() {
+        let text = format!("admin server: other machines could reach {address} without a token");
+        return Err(Error::usage(text));
+    }
     let cannot = |error| Error::usage(format!("admin server: cannot listen on {address}: {error}"));
     let listener = TcpListener::bind(address).map_err(cannot)?;
     listener.set_nonblocking(true).map_err(cannot)?;
@@ -61,8 +70,7 @@ pub fn serve(
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
     let (stop, stopped) = oneshot::channel();
-    let reloads = reloads.filter(|_| address.ip().to_canonical().is_loopback());
-    let work = answer(listener, router(Shown { metrics, health, reloads }), stopped);
+    let work = answer(listener, router(Shown { metrics, health, reloads, token }), stopped);
     let thread = std::thread::Builder::new()
         .name("admin".into())
         .spawn(move || runtime.block_on(work))
@@ -103,16 +111,35 @@ fn router(shown: Shown) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics))
+        .route("/reload", post(reload))
+        .route_layer(middleware::from_fn_with_state(shown.clone(), known_only))
         .route("/healthz", get(alive))
         .route("/readyz", get(ready))
-        .route("/reload", post(reload))
         .layer(middleware::map_response(close))
         .with_state(shown)
 }
 
+/// Lets requests with the token pass.
+async fn known_only(State(shown): State<Shown>, request: Request, next: Next) -> Response {
+    if shown.knows(request.headers()) {
+        return next.run(request).await;
+    }
+    let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+    (StatusCode::UNAUTHORIZED, challenge, "the token is missing or wrong\n").into_response()
+}
+
+impl Shown {
+    /// Does the request carry the token, if there is one?
+    fn knows(&self, headers: &HeaderMap) -> bool {
+        let Some(token) = &self.token else { return true };
+        let given = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        given.and_then(|given| given.strip_prefix(b"Bearer ")).is_some_and(|given| token.is(given))
+    }
+}
+
 /// One request a connection: nothing waits idle, and a connection's deadline is a request's.
 async fn close(mut response: Response) -> Response {
-    response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
@@ -124,7 +151,7 @@ async fn index() -> &'static str {
          /metrics  Prometheus metrics\n\
          /healthz  200 unless limpid has broken down\n\
          /readyz   200 once every lane has joined its group, 503 before and while draining\n\
-         /reload   POST: load policies and keys again, from this machine only\n"
+         /reload   POST: load policies and keys again\n"
     )
 }
 
@@ -135,18 +162,19 @@ async fn metrics(State(shown): State<Shown>) -> impl IntoResponse {
 }
 
 /// Waiting for a broker is no reason to be restarted: only a breakdown is.
-async fn alive(State(shown): State<Shown>) -> Response {
+async fn alive(State(shown): State<Shown>, headers: HeaderMap) -> Response {
     let status = shown.health.status();
-    told(!matches!(status, Status::Broken(_)), &shown.health, &status)
+    told(!matches!(status, Status::Broken(_)), &shown, &status, &headers)
 }
 
-async fn ready(State(shown): State<Shown>) -> Response {
+async fn ready(State(shown): State<Shown>, headers: HeaderMap) -> Response {
     let status = shown.health.status();
-    told(status == Status::Ready, &shown.health, &status)
+    told(status == Status::Ready, &shown, &status, &headers)
 }
 
-fn told(good: bool, health: &Health, status: &Status) -> Response {
+fn told(good: bool, shown: &Shown, status: &Status, headers: &HeaderMap) -> Response {
     let code = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let health = &shown.health;
     let (joined, lanes) = health.lanes();
     let (name, reason) = match status {
         Status::Starting => ("starting", Some(format!("{joined} of {lanes} lanes have joined"))),
@@ -154,6 +182,9 @@ fn told(good: bool, health: &Health, status: &Status) -> Response {
         Status::Draining => ("draining", Some("delivering what was read, then stopping".into())),
         Status::Broken(reason) => ("broken", Some(reason.clone())),
     };
+    if !shown.knows(headers) {
+        return told_as(code, &json!({ "status": name }));
+    }
     let quiet: Vec<_> = health.quiet().map(|quiet| quiet.map(|q| q.as_millis())).collect();
     let body = json!({
         "status": name,
@@ -187,7 +218,7 @@ fn time(unix_ms: i64) -> Option<String> {
 /// Loads policies and keys again, and answers when it is done. 422 if they are refused.
 async fn reload(State(shown): State<Shown>) -> Response {
     let Some(reloads) = shown.reloads else {
-        return (StatusCode::FORBIDDEN, "not from here: send limpid a SIGHUP\n").into_response();
+        return (StatusCode::FORBIDDEN, "there is nothing to reload\n").into_response();
     };
     let Some(report) = reloads.report("POST /reload").await else {
         return (StatusCode::SERVICE_UNAVAILABLE, "limpid is ending\n").into_response();

@@ -61,7 +61,8 @@ fn serve(config: Config, start: Start) -> Result<ExitCode> {
     listen(stop.clone(), reloads.clone())?;
     let admin = config
         .admin
-        .map(|address| admin::serve(address, metrics.clone(), health.clone(), Some(reloads)))
+        .as_ref()
+        .map(|admin| admin::serve(admin, metrics.clone(), health.clone(), Some(reloads)))
         .transpose()?;
     if let Some(admin) = &admin {
         tracing::info!(address = %admin.address(), "admin server listens");

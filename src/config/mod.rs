@@ -4,12 +4,14 @@
 //! docs/CONFIG.md lists every key. Paths are relative to the configuration's folder. Secrets do not
 //! stand in the file: it says where they are.
 
+mod admin;
 mod read;
 mod route;
 mod secret;
 mod settings;
 mod topics;
 
+pub use admin::{AdminConfig, Token};
 pub use read::read;
 
 use crate::document::{Faults, Show, Source};
@@ -18,7 +20,6 @@ use crate::error::{Error, Result};
 use crate::keys::SecretSource;
 use crate::lane::Delivery;
 use crate::policy::Policies;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +79,7 @@ pub struct Config {
     /// Where withheld records go.
     pub quarantine: Quarantine,
     /// Where /metrics, /healthz and /readyz are served.
-    pub admin: Option<SocketAddr>,
+    pub admin: Option<AdminConfig>,
     /// Bounds on one record.
     pub limits: Limits,
     /// Most bytes of records between fetch and delivery, for the whole process.
@@ -297,7 +298,7 @@ quarantine:
 kafka: {security.protocol: ssl, ssl.ca.location: ca.pem, socket.keepalive.enable: true}
 consumer: {fetch.max.bytes: 8388608}
 producer: {linger.ms: 20}
-admin: {listen: "127.0.0.1:0"}
+admin: {listen: "0.0.0.0:9464", token: {command: [echo, canary-canary-canary]}}
 limits: {depth: 64, record_bytes: 1MiB, clean_bytes: 1000kB}
 buffer_bytes: 64MiB
 shutdown: {drain: 5s}
@@ -316,6 +317,11 @@ shutdown: {drain: 5s}
         assert_eq!(config.consumer.0, [("fetch.max.bytes".into(), "8388608".into())]);
         assert_eq!(config.producer.0, [("linger.ms".into(), "20".into())]);
         assert_eq!((config.lanes, config.group.as_str()), (3, "cleaners"));
+        let admin = config.admin.unwrap();
+        assert_eq!(admin.listen.port(), 9464);
+        let token = admin.token.unwrap();
+        assert!(token.is(b"canary-canary-canary") && !token.is(b"canary"));
+        assert!(!format!("{token:?}").contains("canary"));
         assert_eq!(config.limits.depth, 64);
         assert_eq!((config.limits.value_bytes, config.limits.clean_bytes), (1 << 20, 1_000_000));
         assert_eq!(config.buffer_bytes_max, 64 << 20);

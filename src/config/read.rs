@@ -1,5 +1,6 @@
 //! The configuration as written → as it is meant.
 
+use super::admin::read_admin;
 use super::route::{Route, check_routes, read_route, refuse_name};
 use super::secret::{read_path, read_source};
 use super::settings::read_settings;
@@ -9,7 +10,6 @@ use crate::engine::Limits;
 use crate::kafka::settings::Kind as Client;
 use crate::lane::Delivery;
 use crate::limits::{DEPTH_MAX, RECORD_BYTES_MAX};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,7 +83,7 @@ fn read_config(node: &Node, secrets: Secrets, reader: &mut Reader<'_>) -> Option
     let quarantine = quarantine.and_then(|field| read_quarantine(&field, reader));
     let topic = quarantine.as_ref().map(|(read, span)| (read.topic.as_str(), *span));
     let routes = routes.and_then(|field| read_routes(&field, topic, reader));
-    let admin = admin.and_then(|field| read_admin(&field, reader));
+    let admin = admin.and_then(|field| read_admin(&field, &base, secrets, reader));
     let limits =
         limits.map_or_else(|| Some(Limits::default()), |field| read_limits(&field, reader));
     let buffer = read_buffer(buffer.as_ref(), limits.as_ref(), reader);
@@ -204,30 +204,6 @@ fn read_routes(
     let routes: Vec<Route> = items.iter().filter_map(|item| read_route(item, reader)).collect();
     check_routes(&routes, quarantine, reader);
     Some(routes)
-}
-
-fn read_admin(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<SocketAddr> {
-    let mut table = field.table(reader)?;
-    let (listen, remote) = (table.need("listen", reader), table.take("allow_remote"));
-    table.finish(reader);
-    let remote = remote.and_then(|field| field.bool(reader)).unwrap_or(false);
-    let listen = listen?;
-    let Ok(address) = listen.text(reader)?.parse::<SocketAddr>() else {
-        reader
-            .fault("C015", listen.span(), "`listen` must be an IP address and a port")
-            .hint("`127.0.0.1:9464`, or `\"[::1]:9464\"`");
-        return None;
-    };
-    if !remote && !is_loopback(address.ip()) {
-        reader.fault("C016", listen.span(), "other machines could reach the admin server").hint(
-            "it asks for no password: add `allow_remote: true` if the network keeps it apart",
-        );
-    }
-    Some(address)
-}
-
-fn is_loopback(address: IpAddr) -> bool {
-    address.to_canonical().is_loopback() || address == IpAddr::V4(Ipv4Addr::LOCALHOST)
 }
 
 fn read_limits(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Limits> {

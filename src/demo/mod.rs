@@ -16,7 +16,9 @@ mod sample;
 mod view;
 
 use crate::admin::{self, Admin};
-use crate::config::{Config, Quarantine, RouteConfig, Settings, TenantConfig, Topics, Tuning};
+use crate::config::{
+    AdminConfig, Config, Quarantine, RouteConfig, Settings, TenantConfig, Topics, Tuning,
+};
 use crate::document::{Faults, Source};
 use crate::engine::Limits;
 use crate::error::{Error, Result};
@@ -243,7 +245,10 @@ fn config(prefix: &str, brokers: &str) -> Result<Config> {
 
 /// The admin server at the address asked for, or at any free port beside it.
 fn admin_near(at: SocketAddr, metrics: &Arc<Metrics>, health: &Arc<Health>) -> Result<Admin> {
-    let serve = |at| admin::serve(at, metrics.clone(), health.clone(), None);
+    let serve = |listen| {
+        let config = AdminConfig { listen, token: None };
+        admin::serve(&config, metrics.clone(), health.clone(), None)
+    };
     serve(at).or_else(|_| serve(SocketAddr::new(at.ip(), 0)))
 }
 

@@ -198,9 +198,10 @@ pub fn replayer(config: &Config, message_bytes: Option<MessageBytes>) -> ClientC
         set.set("message.max.bytes", largest.to_string());
     }
     pass_through(&mut set, &[&config.kafka, &config.producer]);
-    set.set("enable.idempotence", "true")
-        .set("acks", "all")
-        .set("transactional.id", format!("limpid-{}-replay", config.group));
+    set.set("enable.idempotence", "true").set("acks", "all").set(
+        "transactional.id",
+        format!("{}{}-replay", config.transactional_id_prefix, config.group),
+    );
     set
 }
 

@@ -1,6 +1,7 @@
 //! The admin server, spoken to over a plain socket; the metrics' reference page.
 
 use limpid::admin::{Admin, serve};
+use limpid::config::{AdminConfig, Token};
 use limpid::telemetry::{Health, Metrics, table};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,8 +10,11 @@ use std::sync::Arc;
 fn admin(lanes: usize) -> (Admin, Arc<Health>) {
     let health = Arc::new(Health::new(lanes));
     let metrics = Arc::new(Metrics::new(&["web".into()]));
-    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-    (serve(any_port, metrics, health.clone(), None).unwrap(), health)
+    (serve(&local(0), metrics, health.clone(), None).unwrap(), health)
+}
+
+fn local(port: u16) -> AdminConfig {
+    AdminConfig { listen: SocketAddr::from(([127, 0, 0, 1], port)), token: None }
 }
 
 /// The whole answer, as text, to these bytes. A server that cuts the connection has said all that
@@ -60,6 +64,38 @@ fn ready_only_while_every_lane_works_alive_until_broken() {
 }
 
 #[test]
+fn strangers_hear_but_a_word_on_health() {
+    let any = AdminConfig { listen: SocketAddr::from(([0, 0, 0, 0], 0)), token: None };
+    let (metrics, health) = (Arc::new(Metrics::new(&[])), Arc::new(Health::new(1)));
+    let open = serve(&any, metrics.clone(), health.clone(), None).err().unwrap();
+    assert!(open.to_string().contains("without a token"), "{open}");
+
+    let config = AdminConfig { token: Some(Token::new("canary-canary-canary")), ..local(0) };
+    let admin = serve(&config, metrics, health.clone(), None).unwrap();
+    health.broken("topic `raw.web` does not exist");
+    for path in ["/", "/metrics"] {
+        check(&got(&admin, path), "401", "www-authenticate: Bearer");
+    }
+    check(&sent(&admin, b"POST /reload HTTP/1.1\r\nHost: limpid\r\n\r\n"), "401", "");
+    let word = got(&admin, "/readyz");
+    check(&word, "503", "{\"status\":\"broken\"}\n");
+    assert!(!word.contains("raw.web"), "{word}");
+    let with = |path: &str, scheme: &str| {
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: limpid\r\nAuthorization: {scheme}\r\n\r\n");
+        sent(&admin, request.as_bytes())
+    };
+    check(&with("/metrics", "Bearer canary-canary-canary"), "200", "limpid_ready 0");
+    check(&with("/readyz", "Bearer canary-canary-canary"), "503", "raw.web");
+    for wrong in ["Bearer canary-canary-canar", "Bearer ", "Basic canary-canary-canary"] {
+        let refused = with("/metrics", wrong);
+        check(&refused, "401", "");
+        assert!(!refused.contains("canary"), "{refused}");
+    }
+    assert!(!format!("{config:?}").contains("canary"));
+}
+
+#[test]
 fn only_reading_and_only_what_there_is() {
     let (admin, _health) = admin(1);
     check(&got(&admin, "/"), "200", "/metrics");
@@ -86,10 +122,13 @@ fn a_taken_port_is_an_error_at_once_and_a_drop_frees_it() {
     let address = taken.local_addr().unwrap();
     let metrics = Arc::new(Metrics::new(&[]));
     let health = Arc::new(Health::new(0));
-    let error = serve(address, metrics.clone(), health.clone(), None).err().unwrap().to_string();
+    let error = serve(&local(address.port()), metrics.clone(), health.clone(), None)
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains(&format!("cannot listen on {address}")), "{error}");
     drop(taken);
-    let admin = serve(address, metrics, health, None).unwrap();
+    let admin = serve(&local(address.port()), metrics, health, None).unwrap();
     assert_eq!(admin.address(), address);
     drop(admin);
     assert!(TcpStream::connect(address).is_err(), "it still listens");

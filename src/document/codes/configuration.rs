@@ -170,10 +170,10 @@ pub(super) static CODES: &[Code] = &[
     Code {
         code: "C016",
         title: "an admin server that others can reach",
-        explanation: "The admin server asks for no password. `allow_remote: true` says that the \
-            network keeps others away from it.",
+        explanation: "Whoever reaches the admin server learns topics, tenants and numbers, and can \
+            have policies loaded again. This machine may; others must know a token.",
         wrong: with!("admin: {listen: \"0.0.0.0:9464\"}"),
-        right: with!("admin: {listen: \"0.0.0.0:9464\", allow_remote: true}"),
+        right: with!("admin: {listen: \"0.0.0.0:9464\", token: {env: LIMPID_ADMIN_TOKEN}}"),
     },
     Code {
         code: "C017",

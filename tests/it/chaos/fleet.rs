@@ -32,6 +32,8 @@ pub struct Fleet {
     folder: TempDir,
     running: Vec<Service>,
     started: usize,
+    /// Version of the policy.
+    policy: u32,
     /// How those ended that nobody asked to: the status, and the last line of the log.
     pub gave_up: Vec<(ExitStatus, String)>,
 }
@@ -53,13 +55,18 @@ impl Fleet {
              tenant: {{header: tenant}}}}\n{CLIENT}{more}",
         );
         fs::write(folder.path().join("limpid.yaml"), config).unwrap();
-        let fleet = Self { folder, running: Vec::new(), started: 0, gave_up: Vec::new() };
-        fleet.write_policy(1, "user.email");
+        let mut fleet =
+            Self { folder, running: Vec::new(), started: 0, gave_up: Vec::new(), policy: 0 };
+        fleet.write_policy();
         fleet
     }
 
-    /// Writes the one policy: what it drops.
-    pub fn write_policy(&self, version: u32, dropped: &str) {
+    /// Writes the next version of the one policy: every other one drops the name, too.
+    fn write_policy(&mut self) {
+        self.policy += 1;
+        let dropped =
+            if self.policy.is_multiple_of(2) { "user.email, user.name" } else { "user.email" };
+        let version = self.policy;
         let policy = format!(
             "tenant: acme\nversion: {version}\nrules:\n  - fields: [{dropped}]\n    do: drop\n"
         );
@@ -116,6 +123,12 @@ impl Fleet {
 
     pub fn thaw(&self) {
         self.running[0].signal(Signal::CONT);
+    }
+
+    /// Changes the policy, and tells all to read it.
+    pub fn reload(&mut self) {
+        self.write_policy();
+        self.running.iter().for_each(|service| service.signal(Signal::HUP));
     }
 
     /// Starts others for those that gave up.

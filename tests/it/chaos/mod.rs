@@ -43,7 +43,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const PARTITIONS: [i32; 3] = [3, 2, 1];
 
 /// Delivery that doubles records when a process dies.
-const AT_LEAST_ONCE: &str = "";
+const AT_LEAST_ONCE: &str = "delivery: at_least_once\n";
 
 /// May tests start brokers? If so, one test at a time.
 pub fn own() -> Option<MutexGuard<'static, ()>> {
@@ -81,6 +81,7 @@ fn chaos_under_which_nothing_is_lost_or_doubled() {
     let (verdict, logs) = scene.end();
     println!("{verdict}");
     assert!(verdict.is_clean(), "{verdict}\n{logs}");
+    assert!(verdict.reloaded > 0, "no reload had an effect: {verdict}\n{logs}");
 }
 
 /// The canary: at least once is not exactly once, and the check must say so.

@@ -22,6 +22,8 @@ pub enum Turn {
     JoinAndLeave,
     /// A raw and a clean topic get one more partition.
     Widen,
+    /// Another policy, and SIGHUP.
+    Reload,
     /// Every other record cannot be made clean.
     Burst,
     /// All connections are cut, again and again, then for a while.
@@ -33,8 +35,9 @@ pub enum Turn {
 }
 
 impl Turn {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::KillLimpid,
+        Self::Reload,
         Self::Burst,
         Self::Cut,
         Self::JoinAndLeave,
@@ -67,6 +70,7 @@ pub fn make(turn: Turn, scene: &mut Scene) {
         }
         Turn::JoinAndLeave => join_and_leave(scene),
         Turn::Widen => widen(scene),
+        Turn::Reload => scene.fleet.reload(),
         Turn::Burst => {
             scene.feed.burst(true);
             sleep(Duration::from_secs(3));

@@ -19,11 +19,13 @@ use std::time::{Duration, Instant};
 /// How long the broker may be silent, and how long an open transaction may last.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// What was found. All but the first three must be 0.
+/// What was found. All but the first four must be 0.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Verdict {
     pub sent: u64,
     pub clean: u64,
+    /// Among them, by the policy that a reload brought.
+    pub reloaded: u64,
     pub quarantined: u64,
     pub lost: u64,
     /// Sightings beyond the first, in clean topics and quarantine together.
@@ -47,10 +49,11 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} records sent; {} clean, {} quarantined; {} lost, {} doubled, {} out of order, \
+            "{} records sent; {} clean ({} by the other policy), {} quarantined; {} lost, {} doubled, {} out of order, \
              {} wrong, {} unsealed",
             self.sent,
             self.clean,
+            self.reloaded,
             self.quarantined,
             self.lost,
             self.doubled,
@@ -96,7 +99,9 @@ impl<'a> Account<'a> {
         self.found.disordered += u64::from(last.is_some_and(|last| last > number));
         let right = match self.see(place, number) {
             Some(Fate::Clean) => {
-                value.is_some_and(|value| clean_values(place, number).iter().any(|it| it == value))
+                let [first, other] = clean_values(place, number).map(|it| value == Some(&*it));
+                self.found.reloaded += u64::from(other);
+                first || other
             }
             Some(Fate::Tombstone) => value.is_none(),
             Some(Fate::Malformed | Fate::Stranger) | None => false,
