@@ -108,6 +108,9 @@ fn epoch_of(epoch: &At<Option<std::time::Duration>>, reader: &mut Reader<'_>) ->
 const EPOCH_MS_MAX: u64 = 36_525 * 86_400_000;
 
 fn without_key(written: &syntax::Policy, rules: &[Option<Rule>], reader: &mut Reader<'_>) {
+    if written.key_unread {
+        return;
+    }
     if let Some(epoch) = &written.epoch {
         reader
             .fault("P003", epoch.span, "`epoch` without `key`")
