@@ -249,6 +249,78 @@ static POLICY: &[Code] = &[
         wrong: "",
         right: "",
     },
+    Code {
+        code: "P050",
+        title: "a rule set that is not there",
+        explanation: "`include` names a file that stands beside the policy, in the same folder.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - include: _web.yaml\n",
+        right: "tenant: acme\nversion: 1\nrules: []\n",
+    },
+    Code {
+        code: "P051",
+        title: "not the name of a rule set",
+        explanation: "Files that policies share begin with `_`, so that nobody takes them for a \
+            policy, and stand in the policies' folder. `_base.yaml` is none of them: it holds for \
+            every policy of its folder by itself.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - include: ../web.yaml\n",
+        right: "tenant: acme\nversion: 1\nrules: []\n",
+    },
+    Code {
+        code: "P052",
+        title: "an unknown parameter",
+        explanation: "The rule set does not take what `with` gives it.",
+        wrong: "",
+        right: "",
+    },
+    Code {
+        code: "P053",
+        title: "a parameter is missing",
+        explanation: "The rule set has no default for this parameter (it is declared as `~`): \
+            whoever includes it must give a value.",
+        wrong: "",
+        right: "",
+    },
+    Code {
+        code: "P054",
+        title: "a placeholder that cannot be filled",
+        explanation: "`${name}` stands for a parameter that the rule set declares under \
+            `parameters`. Alone it may stand for any value, inside a longer text for text only.",
+        wrong: "",
+        right: "",
+    },
+    Code {
+        code: "P055",
+        title: "a parameter that nothing uses",
+        explanation: "Who includes the rule set would believe that it has an effect.",
+        wrong: "",
+        right: "",
+    },
+    Code {
+        code: "P056",
+        title: "a rule that cannot loosen the base",
+        explanation: "`_base.yaml` holds for every policy of its folder. Of what the base and the \
+            policy say about a value the stricter is done: `drop`, then `redact`, then pseudonyms, \
+            then what shows a part, then `keep`. What the base already decides as strictly has no \
+            effect in a policy.",
+        wrong: "",
+        right: "",
+    },
+    Code {
+        code: "P057",
+        title: "looser than the base about what is unlisted",
+        explanation: "`unlisted` in `_base.yaml` is the least that every policy of its folder does \
+            with what no rule names.",
+        wrong: "",
+        right: "",
+    },
+    Code {
+        code: "P058",
+        title: "a rule set that includes another",
+        explanation: "What a policy says must be found in the policy and in the files that it names \
+            itself. Include both in the policy.",
+        wrong: "",
+        right: "",
+    },
 ];
 
 /// The shape of any file.

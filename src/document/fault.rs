@@ -7,6 +7,7 @@
 
 use super::codes;
 use crate::error::{Error, Result};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -214,8 +215,23 @@ impl Faults {
         self.list.iter()
     }
 
-    /// Sorts them by place, file by file in the order in which the files were read.
+    /// Adds a note to those of `source` that are not among the first `count`.
+    pub fn note_since(&mut self, count: usize, source: &Arc<Source>, note: &str) {
+        for fault in self.list.iter_mut().skip(count) {
+            if Arc::ptr_eq(&fault.source, source) {
+                fault.note(note);
+            }
+        }
+    }
+
+    /// Sorts them by place, file by file in the order in which the files were read. What was found
+    /// twice, because two policies share the file, is told once.
     pub fn sort(&mut self) {
+        let mut told = HashSet::new();
+        self.list.retain(|fault| {
+            let Fault { code, source, span, message, .. } = fault;
+            told.insert((Arc::as_ptr(source), span.start, span.end, *code, message.clone()))
+        });
         let mut files: Vec<*const Source> = Vec::new();
         for fault in &self.list {
             let file = Arc::as_ptr(&fault.source);

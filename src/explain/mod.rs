@@ -97,8 +97,10 @@ pub struct Named {
     pub rule: String,
     /// The path as it is written.
     pub path: String,
-    /// Its line in the policy.
+    /// Its line in the policy, or in `file`.
     pub line: usize,
+    /// The file, if it is one that policies share.
+    pub file: Option<String>,
 }
 
 impl Explainer {
@@ -152,8 +154,10 @@ impl Explainer {
     fn named(&self, path: usize) -> Named {
         let written = &self.paths[path].written;
         let rule = self.plan().rules[usize::from(written.rule)].label.clone();
-        let (line, _) = self.source.place(written.span.start);
-        Named { rule, path: written.text.clone(), line }
+        let (line, _) = written.source.place(written.span.start);
+        let shared = !Arc::ptr_eq(&written.source, &self.source);
+        let file = shared.then(|| written.source.name.clone());
+        Named { rule, path: written.text.clone(), line, file }
     }
 }
 
@@ -445,6 +449,6 @@ impl<'a> Asked<'a> {
 
     fn rule_alone(&self, rule: RuleId) -> Named {
         let rule = &self.explainer.plan().rules[usize::from(rule)];
-        Named { rule: rule.label.clone(), path: String::new(), line: 0 }
+        Named { rule: rule.label.clone(), path: String::new(), line: 0, file: None }
     }
 }

@@ -22,8 +22,9 @@ impl Display for Explained {
         if !self.idle.is_empty() {
             writeln!(f, "\nnothing here is named by")?;
         }
-        for Named { rule, path, line } in &self.idle {
-            writeln!(f, "    `{path}` (rule {rule}, line {line})")?;
+        for named in &self.idle {
+            let (Named { rule, path, .. }, at) = (named, named.place());
+            writeln!(f, "    `{path}` (rule {rule}, {at})")?;
         }
         let (tenant, version) = &self.policy;
         write!(f, "\ntenant {tenant}, version {version}: ")?;
@@ -50,15 +51,14 @@ impl Value {
             writeln!(f, "{}", paint.on(NEW, format_args!("  + {after}")))?;
         }
         for late in &self.late {
-            let Named { rule, path, line } = late;
-            let note = format!("    too late: rule {rule} names it too (`{path}`, line {line})");
+            let (Named { rule, path, .. }, at) = (late, late.place());
+            let note = format!("    too late: rule {rule} names it too (`{path}`, {at})");
             writeln!(f, "{}", paint.on(QUIET, note))?;
         }
         for (near, meant) in &self.near {
-            let (Named { rule, path, line }, meant) = (near, printable(meant));
-            let note = format!(
-                "    nearly: rule {rule} (line {line}) names `{path}`; `{meant}` would name it"
-            );
+            let (Named { rule, path, .. }, at, meant) = (near, near.place(), printable(meant));
+            let note =
+                format!("    nearly: rule {rule} ({at}) names `{path}`; `{meant}` would name it");
             writeln!(f, "{}", paint.on(QUIET, note))?;
         }
         Ok(())
@@ -66,7 +66,11 @@ impl Value {
 
     fn why(&self) -> String {
         let Some(by) = &self.by else {
-            let fate = if self.fate == Fate::Kept { "kept" } else { "dropped" };
+            let fate = match self.fate {
+                Fate::Kept => "kept",
+                Fate::Replaced(_) => "redacted",
+                Fate::Dropped | Fate::Withheld => "dropped",
+            };
             return format!("no rule names it: {fate}");
         };
         let mismatch = if self.mismatch { ", a value of another kind: mismatch" } else { "" };
@@ -77,12 +81,11 @@ impl Value {
         } else {
             ""
         };
-        format!("rule {} (`{}`, line {}){mismatch}{withheld}{gone}", by.rule, by.path, by.line)
+        format!("rule {} (`{}`, {}){mismatch}{withheld}{gone}", by.rule, by.path, by.place())
     }
 
     fn json(&self) -> Json {
-        let named =
-            |named: &Named| json!({"rule": named.rule, "path": named.path, "line": named.line});
+        let named = Named::json;
         let near = |(near, meant): &(Named, String)| {
             let mut json = named(near);
             json["meant"] = json!(meant);
@@ -104,6 +107,23 @@ impl Value {
             "late": self.late.iter().map(named).collect::<Vec<_>>(),
             "near": self.near.iter().map(near).collect::<Vec<_>>(),
         })
+    }
+}
+
+impl Named {
+    fn place(&self) -> String {
+        match &self.file {
+            None => format!("line {}", self.line),
+            Some(file) => format!("{file}, line {}", self.line),
+        }
+    }
+
+    fn json(&self) -> Json {
+        let mut json = json!({"rule": self.rule, "path": self.path, "line": self.line});
+        if let Some(file) = &self.file {
+            json["file"] = json!(file);
+        }
+        json
     }
 }
 
@@ -134,8 +154,7 @@ impl Explained {
             "flaw": self.flaw,
             "clean": clean,
             "values": self.values.iter().map(Value::json).collect::<Vec<_>>(),
-            "idle": idle.map(|n| json!({"rule": n.rule, "path": n.path, "line": n.line}))
-                .collect::<Vec<_>>(),
+            "idle": idle.map(Named::json).collect::<Vec<_>>(),
         })
     }
 }

@@ -21,9 +21,14 @@
 //!   match, the walk looks inside ([`Here::Sift`]), and if nothing was left the container goes
 //!   whole after all. Rules that take things themselves leave nothing, and open nothing.
 
-use crate::limits::PATH_STATES_MAX;
+mod automaton;
+mod compile;
+mod strictest;
+
+pub use strictest::Strictness;
+
 use crate::scan::prefetch;
-use std::collections::{BTreeSet, HashMap};
+use automaton::Automaton;
 
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -118,11 +123,6 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Does whatever stands here stay as it is, with all that is below?
-    fn is_inert(&self) -> bool {
-        [self.scalar, self.object, self.array] == [Here::Stay; 3]
-    }
-
     #[inline]
     pub(crate) fn scalar(&self) -> Here {
         self.scalar
@@ -195,7 +195,35 @@ impl Paths {
     /// # Errors
     /// More than [`crate::limits::PATH_STATES_MAX`] states.
     pub fn compile(paths: &[RulePath]) -> Result<Self, TooManyStates> {
-        Compiler::new(paths).compile()
+        let (automaton, decides) = compile::compile(paths)?;
+        automaton.frozen(decides)
+    }
+
+    /// Compiles several lists of paths, whose rules are numbered alike, to the strictest of them:
+    /// each value is decided by the strictest of the rules that would decide it. `rules` by number.
+    ///
+    /// # Errors
+    /// As [`Paths::compile`].
+    pub fn strictest(lists: &[&[RulePath]], rules: &[Strictness]) -> Result<Self, TooManyStates> {
+        let mut joined: Option<Automaton> = None;
+        for list in lists {
+            let (automaton, _) = compile::compile(list)?;
+            joined = Some(match joined {
+                None => automaton,
+                Some(before) => strictest::join(&before, &automaton, rules)?,
+            });
+        }
+        joined.map_or_else(|| Self::compile(&[]), |joined| joined.frozen(Vec::new()))
+    }
+
+    /// Does this rule decide any value?
+    #[must_use]
+    pub fn uses(&self, rule: RuleId) -> bool {
+        let by = |here| match here {
+            Here::Rule(by) | Here::Gone(by) | Here::Sift { rule: by, .. } => by == rule,
+            Here::Stay | Here::Descend => false,
+        };
+        self.states.iter().any(|state| by(state.scalar) || by(state.object) || by(state.array))
     }
 
     /// For path number `index` of those given to [`Paths::compile`]: is there any value that it
@@ -323,316 +351,6 @@ fn last_word(name: &[u8]) -> u64 {
 #[allow(clippy::cast_possible_truncation)] // the upper half of a product, and a length
 const fn hash(word: u64, length: usize) -> usize {
     (word.wrapping_add(length as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize
-}
-
-/// A path, part of the way: index of the path, index of the next segment.
-type Item = (usize, usize);
-
-/// What a state stands for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-struct Place {
-    /// The lowest rule that named this value or one above it.
-    decided: Option<RuleId>,
-    /// That rule took the container that this value is in: unless a lower rule leaves it, it goes.
-    taken: bool,
-    /// The record itself.
-    root: bool,
-    /// Unfinished paths of lower rules.
-    items: BTreeSet<Item>,
-}
-
-/// A step of the walk, for the subset construction.
-#[derive(Clone, Copy)]
-enum Step<'a> {
-    Member(&'a str),
-    OtherMember,
-    Element(u8),
-    OtherElement,
-}
-
-struct Compiler<'a> {
-    paths: &'a [RulePath],
-    /// By rule.
-    on_container: Vec<OnContainer>,
-    places: Vec<Place>,
-    numbers: HashMap<Place, StateId>,
-    out: Paths,
-}
-
-impl<'a> Compiler<'a> {
-    fn new(paths: &'a [RulePath]) -> Self {
-        let decides = vec![false; paths.len()];
-        // The first slot stays empty: it is the table of states that no name leads on from.
-        let (states, slots, names) = (Vec::new(), vec![EMPTY], Vec::new());
-        let elements = vec![Box::default()];
-        let out = Paths { states, slots, names, elements, decides };
-        let rules = paths.iter().map(|path| usize::from(path.rule) + 1).max().unwrap_or(0);
-        let mut on_container = vec![OnContainer::EachScalar; rules];
-        for path in paths {
-            on_container[usize::from(path.rule)] = path.on_container;
-        }
-        Self { paths, on_container, places: Vec::new(), numbers: HashMap::new(), out }
-    }
-
-    fn compile(mut self) -> Result<Paths, TooManyStates> {
-        let mut root = Place { root: true, ..Place::default() };
-        for path in 0..self.paths.len() {
-            self.enter(&mut root.items, (path, 0));
-        }
-        // Not numbered: a place below that happens to be like the root's must not share its state,
-        // which is never dropped.
-        self.places.push(root);
-        let mut next = 0;
-        while next < self.places.len() {
-            let state = self.state(next)?;
-            self.out.states.push(state);
-            next += 1;
-        }
-        // The root is never taken whole, dropped or left unlooked at: it is the record.
-        let root = &mut self.out.states[Paths::ROOT as usize];
-        if root.object != Here::Stay {
-            root.object = Here::Descend;
-        }
-        self.note_inert();
-        Ok(self.out)
-    }
-
-    /// Notes at every step whether it leads to where nothing is to do.
-    fn note_inert(&mut self) {
-        let inert: Vec<bool> = self.out.states.iter().map(State::is_inert).collect();
-        let note = |next: &mut Next| next.inert = inert[next.state as usize];
-        self.out.slots.iter_mut().for_each(|slot| note(&mut slot.next));
-        self.out.elements.iter_mut().flatten().for_each(note);
-        for state in &mut self.out.states {
-            note(&mut state.element);
-            note(&mut state.other);
-        }
-    }
-
-    /// A step to a place; [`Self::note_inert`] fills in the rest.
-    fn next(&mut self, place: Place) -> Result<Next, TooManyStates> {
-        Ok(Next { state: self.number(place)?, inert: false })
-    }
-
-    fn number(&mut self, place: Place) -> Result<StateId, TooManyStates> {
-        if let Some(&number) = self.numbers.get(&place) {
-            return Ok(number);
-        }
-        if self.places.len() >= PATH_STATES_MAX {
-            return Err(TooManyStates);
-        }
-        let number = StateId::try_from(self.places.len()).map_err(|_| TooManyStates)?;
-        self.places.push(place.clone());
-        self.numbers.insert(place, number);
-        Ok(number)
-    }
-
-    fn state(&mut self, index: usize) -> Result<State, TooManyStates> {
-        let place = self.places[index].clone();
-        // As no array, the value also completes the paths of which only `[*]` is left.
-        let as_one = Place { root: place.root, ..self.as_one(&place) };
-        let element = self.step(&place, Step::OtherElement);
-        let element = self.next(element)?;
-        let elements = self.elements(&place)?;
-        let other = self.step(&as_one, Step::OtherMember);
-        let other = self.next(other)?;
-        let mut state = State {
-            scalar: scalar(&as_one),
-            object: self.container(&as_one),
-            array: self.container(&place),
-            element,
-            elements,
-            other,
-            base: 0,
-            mask: 0,
-        };
-        self.table(&as_one, &mut state)?;
-        Ok(state)
-    }
-
-    /// The number of the list of where the first elements lead.
-    fn elements(&mut self, place: &Place) -> Result<u32, TooManyStates> {
-        let numbered = |&(path, at): &Item| match self.paths[path].segments[at] {
-            Segment::Element(number) => Some(number),
-            _ => None,
-        };
-        let Some(last) = place.items.iter().filter_map(numbered).max() else { return Ok(0) };
-        let mut first = Vec::new();
-        for number in 0..=last {
-            let next = self.step(place, Step::Element(number));
-            first.push(self.next(next)?);
-        }
-        self.out.elements.push(first.into());
-        u32::try_from(self.out.elements.len() - 1).map_err(|_| TooManyStates)
-    }
-
-    /// The state's hash table: a slot for every name that some path spells here.
-    fn table(&mut self, place: &Place, state: &mut State) -> Result<(), TooManyStates> {
-        let paths = self.paths;
-        let names: BTreeSet<&str> =
-            place.items.iter().filter_map(|&item| spelled(paths, item)).collect();
-        if names.is_empty() {
-            return Ok(());
-        }
-        let size = (names.len() * 2).next_power_of_two();
-        let base = self.out.slots.len();
-        self.out.slots.resize(base + size, EMPTY);
-        state.base = u32::try_from(base).map_err(|_| TooManyStates)?;
-        state.mask = u32::try_from(size - 1).map_err(|_| TooManyStates)?;
-        for name in names {
-            let next = self.step(place, Step::Member(name));
-            let next = self.next(next)?;
-            let bytes = name.as_bytes();
-            let word = first_word(bytes, 0, bytes.len());
-            let mut probe = hash(word, bytes.len()) & (size - 1);
-            while self.out.slots[base + probe].length != EMPTY.length {
-                self.out.slots[base + probe].crowded = true;
-                probe = (probe + 1) & (size - 1);
-            }
-            self.out.slots[base + probe] = Slot {
-                word,
-                tail: bytes.last_chunk().copied().unwrap_or_default(),
-                length: u32::try_from(bytes.len()).map_err(|_| TooManyStates)?,
-                crowded: false,
-                name: u32::try_from(self.out.names.len()).map_err(|_| TooManyStates)?,
-                next,
-            };
-            self.out.names.extend_from_slice(bytes);
-        }
-        Ok(())
-    }
-
-    fn container(&self, place: &Place) -> Here {
-        let alive = !place.items.is_empty();
-        let Some(rule) = place.decided else {
-            return if alive { Here::Descend } else { Here::Stay };
-        };
-        match self.on_container[usize::from(rule)] {
-            OnContainer::Take if self.may_leave(place) => Here::Sift { rule, taken: place.taken },
-            OnContainer::Take if place.taken => Here::Gone(rule),
-            OnContainer::Take => Here::Rule(rule),
-            OnContainer::Leave if !alive => Here::Rule(rule),
-            OnContainer::Leave | OnContainer::EachScalar => Here::Descend,
-        }
-    }
-
-    /// May a lower rule leave something below?
-    fn may_leave(&self, place: &Place) -> bool {
-        place.items.iter().any(|&(path, _)| !self.takes(self.paths[path].rule))
-    }
-
-    fn takes(&self, rule: RuleId) -> bool {
-        self.on_container[usize::from(rule)] == OnContainer::Take
-    }
-
-    /// The place, seen as a value that is no array: `[*]` has stepped to its one element.
-    fn as_one(&mut self, place: &Place) -> Place {
-        let mut items = BTreeSet::new();
-        let mut completed = Vec::new();
-        for &item in &place.items {
-            self.enter_as_one(&mut items, &mut completed, item);
-        }
-        self.settle(place.decided, place.taken, items, &completed)
-    }
-
-    /// [`Self::enter`], and over every `[*]` that the item then stands before.
-    fn enter_as_one(
-        &self,
-        items: &mut BTreeSet<Item>,
-        completed: &mut Vec<usize>,
-        (path, at): Item,
-    ) {
-        let segments = &self.paths[path].segments;
-        match segments.get(at) {
-            None => completed.push(path),
-            Some(Segment::AnyElement | Segment::Element(0)) => {
-                self.enter_as_one(items, completed, (path, at + 1));
-            }
-            Some(Segment::Element(_)) => {}
-            Some(Segment::AnyDepth) if at + 1 < segments.len() => {
-                items.insert((path, at));
-                self.enter_as_one(items, completed, (path, at + 1));
-            }
-            Some(_) => drop(items.insert((path, at))),
-        }
-    }
-
-    /// Where a step leads. Member steps are taken from [`Self::as_one`], so they meet no `[*]`.
-    fn step(&mut self, place: &Place, step: Step<'_>) -> Place {
-        // The root itself is never taken.
-        let taken = !place.root && place.decided.is_some_and(|rule| self.takes(rule));
-        if taken && !self.may_leave(place) {
-            return Place { taken, items: BTreeSet::new(), ..place.clone() };
-        }
-        let mut items = BTreeSet::new();
-        let mut completed = Vec::new();
-        for &(path, at) in &place.items {
-            let segments = &self.paths[path].segments;
-            let to = match (&segments[at], step) {
-                (Segment::AnyDepth, _) if at + 1 < segments.len() => at,
-                (Segment::Name(_) | Segment::AnyName, Step::Element(_) | Step::OtherElement) => at,
-                (Segment::Name(wanted), Step::Member(name)) if **wanted == *name => at + 1,
-                (Segment::Element(wanted), Step::Element(number)) if *wanted == number => at + 1,
-                (Segment::Name(_) | Segment::Element(_), _) => continue,
-                (Segment::AnyDepth | Segment::AnyName | Segment::AnyElement, _) => at + 1,
-            };
-            if to == segments.len() {
-                completed.push(path);
-            } else {
-                self.enter(&mut items, (path, to));
-            }
-        }
-        self.settle(place.decided, taken, items, &completed)
-    }
-
-    /// Adds an item, and what it also is: `**` may step over no name at all.
-    fn enter(&self, items: &mut BTreeSet<Item>, (path, at): Item) {
-        let segments = &self.paths[path].segments;
-        items.insert((path, at));
-        if segments[at] == Segment::AnyDepth && at + 1 < segments.len() {
-            self.enter(items, (path, at + 1));
-        }
-    }
-
-    /// The place after `completed` paths named the value: the lowest rule decides, its first path
-    /// is noted as useful, and items that can never win any more are dropped.
-    fn settle(
-        &mut self,
-        before: Option<RuleId>,
-        taken: bool,
-        mut items: BTreeSet<Item>,
-        completed: &[usize],
-    ) -> Place {
-        let paths = self.paths;
-        let lowest = completed.iter().copied().min_by_key(|&path| (paths[path].rule, path));
-        let mut decided = before;
-        if let Some(path) = lowest.filter(|&path| before.is_none_or(|rule| paths[path].rule < rule))
-        {
-            decided = Some(paths[path].rule);
-            self.out.decides[path] = true;
-        }
-        if let Some(decided) = decided {
-            items.retain(|&(path, _)| paths[path].rule < decided);
-        }
-        let taken = taken && decided.is_some_and(|rule| self.takes(rule));
-        Place { decided, taken, root: false, items }
-    }
-}
-
-const fn scalar(place: &Place) -> Here {
-    match place.decided {
-        Some(rule) if place.taken => Here::Gone(rule),
-        Some(rule) => Here::Rule(rule),
-        None => Here::Stay,
-    }
-}
-
-/// The name that an item waits for.
-fn spelled(paths: &[RulePath], (path, at): Item) -> Option<&str> {
-    match &paths[path].segments[at] {
-        Segment::Name(name) => Some(name),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

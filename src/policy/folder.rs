@@ -3,8 +3,8 @@
 //! All or nothing: one bad policy refuses the folder, so that a reload either brings every policy
 //! or leaves the running ones alone.
 
-use super::CompiledPolicy;
 use super::check::Lookup;
+use super::{CompiledPolicy, Shared};
 use crate::document::{Faults, Show, Source, Span};
 use std::collections::HashMap;
 use std::fs::DirEntry;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// The policy files of a folder, read. What cannot be read is a fault.
 pub fn sources(dir: &Path, faults: &mut Faults) -> Vec<Arc<Source>> {
     let mut sources = Vec::new();
-    for file in files(dir, faults) {
+    for file in files(dir, faults).policies {
         match Source::read(&file, Show::Lines) {
             Ok(source) => sources.push(source),
             Err(error) => {
@@ -26,12 +26,20 @@ pub fn sources(dir: &Path, faults: &mut Faults) -> Vec<Arc<Source>> {
     sources
 }
 
-/// The policy files of a folder, by name: every `*.yaml` and `*.yml`; no other file, no folder below.
-/// An unreadable or empty folder is a fault.
-pub fn files(dir: &Path, faults: &mut Faults) -> Vec<PathBuf> {
+/// The files of a folder, each list by name.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// Policies: every `*.yaml` and `*.yml` that is not hidden or shared; none of a folder below.
+    pub policies: Vec<PathBuf>,
+    /// What they share: those whose names begin with `_`.
+    pub shared: Vec<PathBuf>,
+}
+
+/// The files of a folder. An unreadable folder, or one without policies, is a fault.
+pub fn files(dir: &Path, faults: &mut Faults) -> Files {
     let here = Source::new(dir.display().to_string(), "");
     match list(dir) {
-        Ok(files) if !files.is_empty() => return files,
+        Ok(files) if !files.policies.is_empty() => return files,
         Ok(_) => {
             faults
                 .add(&here, "P040", Span::default(), "the folder holds no policy")
@@ -42,28 +50,44 @@ pub fn files(dir: &Path, faults: &mut Faults) -> Vec<PathBuf> {
             faults.add(&here, "P041", Span::default(), message);
         }
     }
-    Vec::new()
+    Files::default()
 }
 
-fn list(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
+fn list(dir: &Path) -> std::io::Result<Files> {
+    let mut files = Files::default();
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
         let path = entry.path();
+        let first = path.file_name().and_then(|name| name.to_string_lossy().chars().next());
+        let list = match first {
+            Some('.') => continue,
+            Some('_') => &mut files.shared,
+            _ => &mut files.policies,
+        };
         // The folder knows of most files what they are; of a link only the system does.
         let file = |entry: &DirEntry| entry.file_type().is_ok_and(|kind| kind.is_file());
-        if has_policy_name(&path) && (file(&entry) || path.is_file()) {
-            files.push(path);
+        let yaml = path.extension().is_some_and(|end| end == "yaml" || end == "yml");
+        if yaml && (file(&entry) || path.is_file()) {
+            list.push(path);
         }
     }
     // By their bytes: paths compare by their parts, ten times as slowly.
-    files.sort_unstable_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
+    for list in [&mut files.policies, &mut files.shared] {
+        list.sort_unstable_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
+    }
     Ok(files)
 }
 
-fn has_policy_name(path: &Path) -> bool {
-    let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-    !hidden && path.extension().is_some_and(|end| end == "yaml" || end == "yml")
+/// The folder in which a file stands.
+pub(super) fn of(file: &Source) -> PathBuf {
+    Path::new(&file.name).parent().unwrap_or(Path::new("")).to_owned()
+}
+
+/// A file beside another, read; `None` if there is none.
+pub(super) fn beside(file: &Source, name: &str) -> Option<Result<Arc<Source>, String>> {
+    let path = of(file).join(name);
+    let there = path.try_exists().unwrap_or(true);
+    there.then(|| Source::read(&path, Show::Lines).map_err(|error| error.to_string()))
 }
 
 /// Compiles policies that are to serve together: two for one tenant are refused.
@@ -74,8 +98,9 @@ pub fn compile_all(
 ) -> Vec<CompiledPolicy> {
     let mut first: HashMap<String, (Arc<Source>, Span)> = HashMap::new();
     let mut compiled = Vec::new();
+    let shared = Shared::default();
     for source in sources {
-        let (tenant, policy) = super::compile_with(source, lookup, faults);
+        let (tenant, policy) = super::compile_with(source, &shared, lookup, faults);
         if let Some(tenant) = tenant {
             match first.get(&tenant.value) {
                 Some((other, at)) => {

@@ -1,7 +1,8 @@
 //! Policies: what a privacy officer writes → [`Plan`], what the engine walks.
 //!
-//! `syntax` reads the file and types every key, `path` reads the paths, `check` puts both together
-//! and refuses whatever could not do what it says, `trial` runs the tests that the policy carries.
+//! `syntax` reads the file and types every key, `shared` what it has in common with others, `path`
+//! reads the paths, `check` puts all together and refuses whatever could not do what it says, `trial`
+//! runs the tests that the policy carries.
 //! Every fault has a place, a code and a hint, and all of them come at once. What compiled can only
 //! fail on data, and every such failure has its fate.
 
@@ -11,15 +12,17 @@ mod json;
 mod path;
 mod plan;
 mod schema;
+mod shared;
 mod syntax;
 pub mod trial;
 
 pub use check::Lookup;
-pub use folder::{compile_all, files, sources};
+pub use folder::{Files, compile_all, files, sources};
 pub use json::{fits, text_fits};
 pub use path::{Flaw, Place, parse as parse_path, shown as shown_name};
 pub use plan::{Alike, HeaderName, OnMismatch, Plan, Policies, Rule, Unlisted};
 pub use schema::schema;
+pub use shared::{BASE, Shared};
 
 use crate::document::{self, Faults, Reader, Source, Span};
 use crate::format::paths::RuleId;
@@ -37,6 +40,8 @@ pub struct CompiledPolicy {
     pub tests: trial::Tests,
     /// Its paths as they were written, in order: for those who explain what a rule did.
     pub paths: Vec<WrittenPath>,
+    /// Does it depend on other files than its own: a base, or rule sets that it includes?
+    pub shares: bool,
 }
 
 /// A path of a rule, as it was written.
@@ -46,7 +51,9 @@ pub struct WrittenPath {
     pub rule: RuleId,
     /// The path.
     pub text: String,
-    /// Where it stands in the policy.
+    /// The file that it is written in: the policy's, or one that policies share.
+    pub source: Arc<Source>,
+    /// Where it stands there.
     pub span: Span,
 }
 
@@ -57,45 +64,60 @@ pub fn compile(
     keyring: Option<&Keyring>,
     faults: &mut Faults,
 ) -> Option<CompiledPolicy> {
-    compile_with(source, Lookup::Keyring(keyring), faults).1
+    compile_with(source, &Shared::default(), Lookup::Keyring(keyring), faults).1
+}
+
+/// As [`compile`], with what policies share read once for many of them.
+pub fn compile_sharing(
+    source: &Arc<Source>,
+    shared: &Shared,
+    keyring: Option<&Keyring>,
+    faults: &mut Faults,
+) -> Option<CompiledPolicy> {
+    compile_with(source, shared, Lookup::Keyring(keyring), faults).1
 }
 
 /// Compiles one policy for a rehearsal: any key's name will do, and pseudonyms are made with a
 /// secret that is thrown away. For `check` without a keyring and for tests; never for data.
 pub fn rehearse(source: &Arc<Source>, faults: &mut Faults) -> Option<CompiledPolicy> {
-    compile_with(source, Lookup::Rehearsal, faults).1
+    compile_with(source, &Shared::default(), Lookup::Rehearsal, faults).1
 }
 
 /// The tenant as far as it could be read, and the policy if it has no fault.
 fn compile_with(
     source: &Arc<Source>,
+    shared: &Shared,
     lookup: Lookup<'_>,
     faults: &mut Faults,
 ) -> (Option<syntax::At<String>>, Option<CompiledPolicy>) {
     let before = faults.len();
     let Some(node) = document::parse(source, faults) else { return (None, None) };
+    let base = shared.base(source, faults);
     let mut reader = Reader::new(source, faults);
-    let Some(written) = syntax::read(&node, &mut reader) else { return (None, None) };
-    let plan = check::check(&written, lookup, &mut reader);
+    let Some(written) = syntax::read(&node, shared, &mut reader) else { return (None, None) };
+    let Ok(base) = base else { return (written.tenant, None) };
+    let plan = check::check(&written, base.as_deref(), lookup, &mut reader);
     let plan = plan.filter(|_| faults.len() == before);
     let policy = plan.map(|plan| CompiledPolicy {
         tests: trial::Tests::new(source.clone(), plan.tenant.clone(), written.tests),
         key: written.key.map(|key| key.value),
-        paths: written_paths(written.rules),
+        shares: base.is_some() || written.includes,
+        paths: written_paths(base.iter().flat_map(|base| &base.rules).chain(&written.rules)),
         plan,
     });
     (written.tenant, policy)
 }
 
-fn written_paths(rules: Vec<syntax::Rule>) -> Vec<WrittenPath> {
+fn written_paths<'a>(rules: impl Iterator<Item = &'a syntax::Rule>) -> Vec<WrittenPath> {
     let mut paths = Vec::new();
-    for (rule, number) in rules.into_iter().zip(0..=RuleId::MAX) {
-        let written = |field: syntax::At<String>| WrittenPath {
+    for (rule, number) in rules.zip(0..=RuleId::MAX) {
+        let written = |field: &syntax::At<String>| WrittenPath {
             rule: number,
-            text: field.value,
+            text: field.value.clone(),
+            source: rule.source.clone(),
             span: field.span,
         };
-        paths.extend(rule.fields.into_iter().map(written));
+        paths.extend(rule.fields.iter().map(written));
     }
     paths
 }

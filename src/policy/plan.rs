@@ -9,15 +9,15 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What happens to values that no rule names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What happens to values that no rule names; the stricter the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unlisted {
     /// They stay.
     Keep,
-    /// They go: only what a rule keeps gets through.
-    Drop,
     /// They become `"[redacted]"`.
     Redact,
+    /// They go: only what a rule keeps gets through.
+    Drop,
 }
 
 /// What happens where a rule meets a value of another kind.

@@ -49,13 +49,32 @@ pub fn schema() -> Value {
             "rules": {
                 "description": "Tried from top to bottom: the first that names a value decides.",
                 "type": "array",
-                "items": rule(),
+                "items": {"if": {"required": ["include"]}, "then": include(), "else": rule()},
             },
             "tests": {
                 "description": "Records that go in, and what must come out. A policy whose tests \
                     fail is not used.",
                 "type": "array",
                 "items": test(),
+            },
+        },
+    })
+}
+
+fn include() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["include"],
+        "properties": {
+            "include": {
+                "description": "The rules of this file stand here; it stands beside the policy.",
+                "type": "string",
+                "pattern": "^_[^/]*\\.ya?ml$",
+            },
+            "with": {
+                "description": "Values for the parameters that the file declares.",
+                "type": "object",
             },
         },
     })

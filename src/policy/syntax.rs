@@ -5,9 +5,12 @@
 
 use super::json;
 use super::trial::{self, Test};
-use super::{OnMismatch, Unlisted};
-use crate::document::{Field, Kind as NodeKind, Node, Reader, Span, Table, listed, nearest};
+use super::{OnMismatch, Shared, Unlisted};
+use crate::document::{
+    Field, Kind as NodeKind, Node, Reader, Source, Span, Table, listed, nearest,
+};
 use crate::transform::{self, Arg, Constant, Kind, Param, Spec};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Something with its place.
@@ -23,12 +26,15 @@ pub struct At<T> {
 pub struct Policy {
     pub tenant: Option<At<String>>,
     pub version: Option<u64>,
-    pub unlisted: Unlisted,
+    pub unlisted: Option<At<Unlisted>>,
     pub key: Option<At<String>>,
     /// There is a `key`, but not one that can be read.
     pub key_unread: bool,
     pub epoch: Option<At<Option<Duration>>>,
+    /// In order, those of included rule sets in their place.
     pub rules: Vec<Rule>,
+    /// Does it include any?
+    pub includes: bool,
     /// Where to point when all rules are meant.
     pub rules_span: Span,
     pub tests: Vec<Test>,
@@ -36,6 +42,8 @@ pub struct Policy {
 
 /// A rule, typed.
 pub struct Rule {
+    /// The file that it stands in.
+    pub source: Arc<Source>,
     pub fields: Vec<At<String>>,
     /// The transform and where its name stands; `None` if it is unknown.
     pub transform: Option<At<&'static Spec>>,
@@ -45,7 +53,7 @@ pub struct Rule {
 }
 
 /// Reads a policy's tree.
-pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Policy> {
+pub fn read(node: &Node, shared: &Shared, reader: &mut Reader<'_>) -> Option<Policy> {
     let mut table = Table::new(node, "a policy", reader)?;
     let tenant = table.need("tenant", reader).and_then(|field| text_at(&field, reader));
     let version = table.need("version", reader).and_then(|field| field.int(0..=i64::MAX, reader));
@@ -54,8 +62,16 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Policy> {
     let key = key_field.and_then(|field| key_name(&field, reader));
     let epoch = table.take("epoch").and_then(|field| epoch(&field, reader));
     let rules_field = table.need("rules", reader);
-    let rules = rules_field.and_then(|field| field.list(reader)).unwrap_or_default();
-    let rules = rules.iter().filter_map(|item| rule(item.node, reader)).collect();
+    let items = rules_field.and_then(|field| field.list(reader)).unwrap_or_default();
+    let (mut rules, mut includes) = (Vec::new(), false);
+    for item in items {
+        if is_include(item.node) {
+            includes = true;
+            rules.extend(shared.include(item.node, reader).into_iter().flatten());
+        } else {
+            rules.extend(rule(item.node, reader));
+        }
+    }
     let tests = table.take("tests").and_then(|field| field.list(reader)).unwrap_or_default();
     let tests = tests.iter().filter_map(|item| trial::read(item.node, reader)).collect();
     let head = table.head();
@@ -63,11 +79,12 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Policy> {
     Some(Policy {
         tenant,
         version: version.and_then(|version| u64::try_from(version).ok()),
-        unlisted: unlisted.unwrap_or(Unlisted::Keep),
+        unlisted,
         key_unread: key_field.is_some() && key.is_none(),
         key,
         epoch,
         rules,
+        includes,
         rules_span: rules_field.map_or(head, |field| field.name_span),
         tests,
     })
@@ -91,9 +108,19 @@ fn key_name(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<At<String>> {
     text_at(field, reader)
 }
 
-fn unlisted(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Unlisted> {
+/// What happens to what no rule names.
+pub fn unlisted(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<At<Unlisted>> {
     let index = field.one_of(&["keep", "drop", "redact"], reader)?;
-    Some([Unlisted::Keep, Unlisted::Drop, Unlisted::Redact][index])
+    let value = [Unlisted::Keep, Unlisted::Drop, Unlisted::Redact][index];
+    Some(At { value, span: field.span() })
+}
+
+/// Does this item of a list of rules stand for those of another file?
+pub fn is_include(node: &Node) -> bool {
+    match &node.kind {
+        NodeKind::Map(entries) => entries.iter().any(|entry| entry.key == "include"),
+        _ => false,
+    }
 }
 
 /// `never` (`None`) or a duration.
@@ -103,7 +130,8 @@ fn epoch(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<At<Option<Duratio
     Some(At { value, span: field.span() })
 }
 
-fn rule(node: &Node, reader: &mut Reader<'_>) -> Option<Rule> {
+/// Reads one rule.
+pub fn rule(node: &Node, reader: &mut Reader<'_>) -> Option<Rule> {
     let mut table = Table::new(node, "a rule", reader)?;
     let fields = table.need("fields", reader).map(|field| fields(&field, reader));
     let transform = table.need("do", reader).and_then(|field| spec(&field, reader));
@@ -125,6 +153,7 @@ fn rule(node: &Node, reader: &mut Reader<'_>) -> Option<Rule> {
     };
     table.finish(reader);
     Some(Rule {
+        source: reader.source.clone(),
         fields: fields.unwrap_or_default(),
         transform,
         mismatch: mismatch.unwrap_or(OnMismatch::Redact),

@@ -16,7 +16,7 @@
 use super::stamp::{Stamp, settled};
 use crate::document::{Faults, Source, Span};
 use crate::keys::{Keyring, SecretSource};
-use crate::policy::{self, Alike, Lookup, Plan, Policies};
+use crate::policy::{self, Alike, CompiledPolicy, Lookup, Plan, Policies, Shared};
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -33,6 +33,8 @@ pub struct Library {
     keys: Option<Arc<Keyring>>,
     held: HashMap<OsString, Held>,
     alike: Alike,
+    /// What the files that policies share held at the last load.
+    shared: Option<SharedTexts>,
     /// Something differs from the set that was handed out last.
     changed: bool,
     /// What the files looked like when they were loaded last, with or without a fault.
@@ -43,9 +45,24 @@ pub struct Library {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look(u64);
 
+impl Look {
+    fn from(hasher: &blake3::Hasher) -> Self {
+        let mut look = [0; 8];
+        look.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+        Self(u64::from_le_bytes(look))
+    }
+}
+
 /// What tells sets of policies apart: a hash over their texts. Equal on machines that have the same
 /// policies in force.
 pub type Fingerprint = [u8; 8];
+
+/// The files that policies share: few, so they are read at every load.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct SharedTexts {
+    hash: [u8; 32],
+    count: usize,
+}
 
 /// A policy without a fault.
 struct Held {
@@ -55,6 +72,8 @@ struct Held {
     text_hash: [u8; 32],
     /// The keyring's entry that it was compiled with.
     key: Option<String>,
+    /// It depends on files that policies share.
+    shares: bool,
     plan: Plan,
 }
 
@@ -92,6 +111,7 @@ impl Library {
             keys: None,
             held: HashMap::new(),
             alike: Alike::default(),
+            shared: None,
             changed: true,
             looked: None,
         }
@@ -102,9 +122,10 @@ impl Library {
     pub fn load(&mut self, faults: &mut Faults) -> Option<Loaded> {
         let before = faults.len();
         let folder = Stamp::of(&self.folder);
-        let files = self.stamped(faults);
-        self.looked = Some(self.look_of(&files));
+        let (files, shared) = self.stamped(faults);
+        self.looked = Some(self.look_of(&files, &shared));
         self.read_keys(faults);
+        self.forget_sharing(&shared);
         let compiled = self.refresh(&files, faults);
         if Stamp::of(&self.folder) != folder {
             let here = Source::new(self.folder.display().to_string(), "");
@@ -127,7 +148,8 @@ impl Library {
     /// Looks at the files without reading them.
     #[must_use]
     pub fn look(&self) -> Look {
-        self.look_of(&self.stamped(&mut Faults::default()))
+        let (files, shared) = self.stamped(&mut Faults::default());
+        self.look_of(&files, &shared)
     }
 
     /// What the files looked like at the last load.
@@ -136,22 +158,42 @@ impl Library {
         self.looked
     }
 
-    fn look_of(&self, files: &[Stamped]) -> Look {
+    fn look_of(&self, files: &[Stamped], shared: &[Stamped]) -> Look {
         let mut hasher = blake3::Hasher::new();
         if let Some(SecretSource::File(path)) = &self.keyring {
             Stamp::of(path).write(path, &mut hasher);
         }
-        files.iter().for_each(|(stamp, path)| stamp.write(path, &mut hasher));
-        let mut look = [0; 8];
-        look.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-        Look(u64::from_le_bytes(look))
+        files.iter().chain(shared).for_each(|(stamp, path)| stamp.write(path, &mut hasher));
+        Look::from(&hasher)
     }
 
-    fn stamped(&self, faults: &mut Faults) -> Vec<Stamped> {
+    /// Forgets what depends on files that policies share, if one of those has changed. If one came or
+    /// went, that is everything: a base holds for policies that do not name it.
+    fn forget_sharing(&mut self, shared: &[Stamped]) {
+        let mut hasher = blake3::Hasher::new();
+        for (_, path) in shared {
+            // One that cannot be read is a fault of those that need it.
+            let text = std::fs::read(path).unwrap_or_default();
+            hasher.update(path.as_os_str().as_encoded_bytes());
+            hasher.update(&text.len().to_le_bytes());
+            hasher.update(&text);
+        }
+        let now = SharedTexts { hash: *hasher.finalize().as_bytes(), count: shared.len() };
+        let before = self.shared.replace(now);
+        if before.is_none_or(|before| before.count != now.count) {
+            self.retain(|_, _| false);
+        } else if before.is_none_or(|before| before.hash != now.hash) {
+            self.retain(|_, held| !held.shares);
+        }
+    }
+
+    /// The policies and the files that they share.
+    fn stamped(&self, faults: &mut Faults) -> (Vec<Stamped>, Vec<Stamped>) {
         let files = policy::files(&self.folder, faults);
         // Ten thousand questions to the system are most of what a small reload costs.
-        let stamps = in_parallel(&files, |path| Stamp::of(path));
-        stamps.into_iter().zip(files).collect()
+        let stamps = in_parallel(&files.policies, |path| Stamp::of(path));
+        let shared = files.shared.into_iter().map(|path| (Stamp::of(&path), path)).collect();
+        (stamps.into_iter().zip(files.policies).collect(), shared)
     }
 
     /// Reads the keyring again, and forgets what was compiled with a secret that has changed.
@@ -179,7 +221,8 @@ impl Library {
         self.forget_vanished(files);
         let stale = files.iter().filter(|file| !self.is_fresh(file)).map(|(_, path)| path);
         let stale: Vec<&PathBuf> = stale.collect();
-        let read = in_parallel(&stale, |path| self.read(path));
+        let shared = Shared::default();
+        let read = in_parallel(&stale, |path| self.read(path, &shared));
         let mut compiled = 0;
         for (path, read) in stale.into_iter().zip(read) {
             match read {
@@ -215,7 +258,7 @@ impl Library {
         self.held.get(path.as_os_str()).is_some_and(|held| held.settled && held.stamp == *stamp)
     }
 
-    fn read(&self, path: &Path) -> Read {
+    fn read(&self, path: &Path, shared: &Shared) -> Read {
         let mut faults = Faults::default();
         let name = path.display().to_string();
         let (text, stamp, settled) = match read_whole(path) {
@@ -231,9 +274,9 @@ impl Library {
             return Read::Same(stamp, settled);
         }
         let source = Source::new(name, text);
-        match compile(&source, self.keys.as_deref(), &mut faults) {
-            Some((plan, key)) => {
-                Read::Compiled(Box::new(Held { stamp, settled, text_hash, key, plan }))
+        match compile(&source, shared, self.keys.as_deref(), &mut faults) {
+            Some(CompiledPolicy { plan, key, shares, .. }) => {
+                Read::Compiled(Box::new(Held { stamp, settled, text_hash, key, shares, plan }))
             }
             None => Read::Refused(faults),
         }
@@ -252,7 +295,7 @@ impl Library {
     /// The set of all files; `None` if a tenant has two policies.
     fn hand_out(&mut self, files: &[Stamped], compiled: usize) -> Option<Loaded> {
         let held: Vec<&Held> = self.held_of(files).collect();
-        let fingerprint = fingerprint(&held);
+        let fingerprint = fingerprint(&held, self.shared);
         let policies = match self.changed {
             true => Some(Policies::of(held.iter().map(|held| held.plan.clone()).collect()).ok()?),
             false => None,
@@ -280,24 +323,28 @@ fn read_whole(path: &Path) -> Result<(String, Stamp, bool), String> {
     Ok((text, before, settled))
 }
 
-/// A policy's plan, once its tests have passed, and the name of its key.
+/// A policy whose tests have passed.
 fn compile(
     source: &Arc<Source>,
+    shared: &Shared,
     keys: Option<&Keyring>,
     faults: &mut Faults,
-) -> Option<(Plan, Option<String>)> {
-    let policy = policy::compile(source, keys, faults)?;
+) -> Option<CompiledPolicy> {
+    let policy = policy::compile_sharing(source, shared, keys, faults)?;
     if !policy.tests.is_empty() {
         let alone = Policies::of(vec![policy.plan.clone()]).ok()?;
         if policy.tests.run(&alone, faults) > 0 {
             return None;
         }
     }
-    Some((policy.plan, policy.key))
+    Some(policy)
 }
 
-fn fingerprint(held: &[&Held]) -> Fingerprint {
+fn fingerprint(held: &[&Held], shared: Option<SharedTexts>) -> Fingerprint {
     let mut hasher = blake3::Hasher::new();
+    if let Some(SharedTexts { hash, count: 1.. }) = shared {
+        hasher.update(&hash);
+    }
     for held in held {
         hasher.update(&held.text_hash);
     }
@@ -436,6 +483,28 @@ mod tests {
         assert_eq!(load(&mut library), (0, versions(&[("acme", 2)])));
         fs::write(dir.path().join("c.yaml"), policy("gamma", 1)).expect("a file");
         assert_eq!(load(&mut library), (1, versions(&[("acme", 2), ("gamma", 1)])));
+    }
+
+    #[test]
+    fn what_shares_a_file_is_compiled_anew_when_that_changes() {
+        let including = format!("{}  - include: _a.yaml\n", policy("beta", 1).replace(" []", ""));
+        let set = "rules: [{fields: a, do: drop}]\n";
+        let dir = folder(&[("a.yaml", ACME), ("b.yaml", &including), ("_a.yaml", set)]);
+        let mut library = library(&dir);
+        let both = versions(&[("acme", 1), ("beta", 1)]);
+        assert_eq!(load(&mut library), (2, both.clone()));
+        let before = library.load(&mut Faults::default()).expect("no fault").fingerprint;
+        let looked = library.look();
+        fs::write(dir.path().join("_a.yaml"), "rules: [{fields: b, do: drop}]\n").expect("a file");
+        assert_ne!(library.look(), looked);
+        assert_eq!(load(&mut library), (1, both.clone()));
+        let after = library.load(&mut Faults::default()).expect("no fault").fingerprint;
+        assert_ne!(before, after);
+        // A base holds for all, and so does its end.
+        fs::write(dir.path().join("_base.yaml"), "rules: []\n").expect("a file");
+        assert_eq!(load(&mut library), (2, both.clone()));
+        fs::remove_file(dir.path().join("_base.yaml")).expect("removed");
+        assert_eq!(load(&mut library), (2, both));
     }
 
     #[test]

@@ -44,12 +44,20 @@ fn the_policies_of_policy_md_do_what_they_say() {
     let page = std::fs::read_to_string("docs/POLICY.md").expect("the page");
     let blocks = blocks(&page);
     let (mut accepted, mut refused) = (0, 0);
+    let mut folder = tempfile::tempdir().expect("a folder");
     for (index, (info, text)) in blocks.iter().enumerate() {
         match info.as_str() {
             "yaml" => {
-                let faults = faults("policy.yaml", text);
+                let name = folder.path().join("policy.yaml").display().to_string();
+                let faults = faults(&name, text);
                 assert!(faults.is_empty(), "{text}\n{faults}");
+                folder = tempfile::tempdir().expect("a folder");
                 accepted += 1;
+            }
+            // A file that stands beside the next policy.
+            beside if beside.starts_with("yaml beside ") => {
+                let name = beside.trim_start_matches("yaml beside ");
+                std::fs::write(folder.path().join(name), text).expect("written");
             }
             "yaml refused" => {
                 let (info, said) = &blocks[index + 1];

@@ -43,6 +43,25 @@ fn every_reject_case_says_what_its_file_says() {
     assert!(differing.is_empty(), "{}", differing.join("\n"));
 }
 
+/// Folders of policies that share files: `tests/reject/shared/NAME`, beside `NAME.stderr`.
+#[test]
+fn every_folder_is_refused_in_the_words_of_its_file() {
+    let mut differing = Vec::new();
+    for entry in std::fs::read_dir("tests/reject/shared").expect("the folders") {
+        let folder = entry.expect("an entry").path();
+        if !folder.is_dir() {
+            continue;
+        }
+        let mut faults = Faults::default();
+        let sources = policy::sources(&folder, &mut faults);
+        policy::compile_all(&sources, policy::Lookup::Rehearsal, &mut faults);
+        faults.sort();
+        assert!(!faults.is_empty(), "{} is accepted", folder.display());
+        differing.extend(expect::differs(&folder.with_extension("stderr"), &faults.to_string()));
+    }
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
 #[test]
 fn no_message_lacks_its_case() {
     let cases = expect::files(Path::new("tests/reject"), "stderr");

@@ -29,7 +29,10 @@ fn the_schema_has_the_keys_that_the_reader_knows() {
     let written =
         format!("{head}rules: []\ntests: [{{name: n, in: {{}}, out: {{}}, qqqqqq: 1}}]\n");
     assert_eq!(known_keys(&written), names(test));
-    let branches = schema["properties"]["rules"]["items"]["allOf"].as_array().expect("branches");
+    let items = &schema["properties"]["rules"]["items"];
+    let included = known_keys(&format!("{head}rules: [{{include: _a.yaml, qqqqqq: 1}}]\n"));
+    assert_eq!(included, names(&items["then"]["properties"]));
+    let branches = items["else"]["allOf"].as_array().expect("branches");
     assert_eq!(branches.len(), transform::TABLE.len());
     for (branch, spec) in branches.iter().zip(transform::TABLE) {
         let rule = format!("{{fields: x, do: {}, qqqqqq: 1}}", spec.name);
@@ -177,7 +180,10 @@ fn keyword_fits(
         "if" if fits(wanted, value).is_ok() => {
             return fits(&schema["then"], value).map(|()| true);
         }
-        "if" | "then" => true,
+        "if" if schema.contains_key("else") => {
+            return fits(&schema["else"], value).map(|()| true);
+        }
+        "if" | "then" | "else" => true,
         "items" => {
             let mut items = value.as_array().into_iter().flatten();
             return items.try_for_each(|item| fits(wanted, item)).map(|()| true);

@@ -5,7 +5,7 @@ use super::transforms::Keys;
 use super::{Action, Bounds, Expected, Flaw, Policy};
 use limpid::engine::{Batch, Engine, Limits, Outcome, Route, TenantSource};
 use limpid::error::Reason;
-use limpid::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
+use limpid::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment, Strictness};
 use limpid::keys::{Epoch, EpochKeys, Pseudonyms, Secret, Secrets};
 use limpid::policy::{HeaderName, OnMismatch, Plan, Policies, Rule};
 use limpid::record::{NO_HEADERS, Raw, Record};
@@ -35,6 +35,14 @@ pub fn plan_for(tenant: &str, policy: &Policy) -> Option<Plan> {
             segments: segments.clone(),
         }));
     }
+    let mut strictness: Vec<Strictness> = policy
+        .rules
+        .iter()
+        .map(|rule| Strictness {
+            on_container: on_container(&rule.action),
+            rank: rule.strictness(),
+        })
+        .collect();
     let mut rules: Vec<Rule> = policy
         .rules
         .iter()
@@ -62,6 +70,7 @@ pub fn plan_for(tenant: &str, policy: &Policy) -> Option<Plan> {
             on_container: OnContainer::Take,
             segments: vec![Segment::AnyName],
         });
+        strictness.push(Strictness { on_container: OnContainer::Take, rank: rank(&action) });
         key_rule = key_rule.or(Some(rule));
         header_rules.push((HeaderName::Any, rule));
         let (transform, label) = (transform(&action), "unlisted".into());
@@ -71,13 +80,27 @@ pub fn plan_for(tenant: &str, policy: &Policy) -> Option<Plan> {
     Some(Plan {
         tenant: tenant.into(),
         version: 1,
-        paths: Paths::compile(&paths).ok()?.into(),
+        paths: compiled(policy, &paths, &strictness)?.into(),
         rules: rules.into(),
         key_rule,
         header_rules,
         unlisted: policy.unlisted,
         pseudonyms: Some(Pseudonyms::new(secret, tenant, Epoch::every_ms(EPOCH_MS))),
     })
+}
+
+/// Without a base there is one list.
+fn compiled(policy: &Policy, paths: &[RulePath], strictness: &[Strictness]) -> Option<Paths> {
+    if policy.base == 0 {
+        return Paths::compile(paths).ok();
+    }
+    let base = paths.iter().take_while(|path| usize::from(path.rule) < policy.base).count();
+    let (base, own) = paths.split_at(base);
+    Paths::strictest(&[base, own], strictness).ok()
+}
+
+const fn rank(action: &Action) -> u8 {
+    if matches!(action, Action::Drop) { 6 } else { 5 }
 }
 
 const fn on_container(action: &Action) -> OnContainer {

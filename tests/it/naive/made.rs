@@ -521,7 +521,11 @@ pub fn policy(choices: &mut Choices<'_>) -> Policy {
         _ => Unlisted::Keep,
     };
     let rules: Vec<Rule> = (0..choices.below(6)).map(|_| rule(choices)).collect();
-    Policy::new(rules, unlisted)
+    let mut policy = Policy::new(rules, unlisted);
+    if choices.once_in(4) {
+        policy.base = choices.below(policy.rules.len() + 1);
+    }
+    policy
 }
 
 /// A policy with rules for key and headers too.

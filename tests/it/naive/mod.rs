@@ -32,6 +32,8 @@ pub const REDACTED: &str = "[redacted]";
 #[derive(Debug, Clone)]
 pub struct Policy {
     pub rules: Vec<Rule>,
+    /// How many of the rules, the first ones, are the base's: the others may only tighten them.
+    pub base: usize,
     pub unlisted: Unlisted,
     /// The rule for the record's key.
     pub key_rule: Option<usize>,
@@ -42,7 +44,14 @@ pub struct Policy {
 impl Policy {
     /// A policy for values alone.
     pub const fn new(rules: Vec<Rule>, unlisted: Unlisted) -> Self {
-        Self { rules, unlisted, key_rule: None, header_rules: Vec::new() }
+        Self { rules, base: 0, unlisted, key_rule: None, header_rules: Vec::new() }
+    }
+
+    /// Lists of rules, each of which decides for itself; of what they say the strictest is done.
+    pub fn lists(&self) -> Vec<Vec<Rule>> {
+        let (base, own) = self.rules.split_at(self.base);
+        let lists = [base, own].into_iter().filter(|list| !list.is_empty());
+        lists.map(<[Rule]>::to_vec).collect()
     }
 
     /// What is done with what no rule names.
@@ -58,7 +67,7 @@ impl Policy {
 /// One rule a line: its paths, what it does.
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "unlisted: {:?}", self.unlisted)?;
+        writeln!(f, "unlisted: {:?}, {} rules are the base's", self.unlisted, self.base)?;
         for rule in &self.rules {
             let paths: Vec<String> = rule.paths.iter().map(|path| written(path)).collect();
             let paths = paths.join(" | ");
@@ -123,6 +132,20 @@ impl Action {
     }
 }
 
+impl Rule {
+    /// How strict it is: a higher number shows less.
+    pub fn strictness(&self) -> u8 {
+        match (&self.action, self.mismatch) {
+            (Action::Keep, _) => 0,
+            (Action::Drop, _) => 6,
+            (action, _) if action.takes() => 5,
+            (_, OnMismatch::Keep) => 1,
+            (Action::Pseudonymize { .. } | Action::Form(Form::PseudonymOf { .. }), _) => 4,
+            _ => 2,
+        }
+    }
+}
+
 /// Bounds on a record.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
@@ -156,6 +179,8 @@ pub enum Flaw {
     WholeRegardless,
     /// A container that a rule takes stays, emptied, where an earlier rule might have left something.
     OpensForNothing,
+    /// Where the base and a tenant's rule differ, the tenant's counts.
+    BaseIsAdvice,
     /// What a rule takes beside something that an earlier rule leaves keeps its name.
     NamesBesideStay,
     /// What no rule names stays in spite of `unlisted: drop`.
@@ -182,7 +207,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// All of them, without [`Flaw::None`].
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::FirstDuplicateOnly,
         Self::KeySpelling,
         Self::LastRuleDecides,
@@ -190,6 +215,7 @@ impl Flaw {
         Self::WholeRegardless,
         Self::OpensForNothing,
         Self::NamesBesideStay,
+        Self::BaseIsAdvice,
         Self::KeepsUnlisted,
         Self::LeavesSpace,
         Self::TreatsNull,
@@ -226,13 +252,24 @@ pub fn clean(policy: &Policy, bytes: &[u8], keys: &Keys, bounds: Bounds, flaw: F
         reasons.extend(mismatch(policy));
         return Expected::Withheld(reasons);
     }
-    let mut walk =
-        Walk { policy, keys, flaw, steps: Vec::new(), splices: Vec::new(), withheld: false };
+    let lists = match policy.unlisted_action() {
+        Some(action) if flaw != Flaw::KeepsUnlisted => {
+            // What no rule names is as if the last rule of the policy's own named it.
+            let rest = vec![vec![Segment::AnyName]];
+            let rest = Rule { paths: rest, action, mismatch: OnMismatch::Redact };
+            let mut all = policy.clone();
+            all.rules.push(rest);
+            all.lists()
+        }
+        _ => policy.lists(),
+    };
+    let none = vec![false; lists.len()];
+    let mut walk = Walk { lists, keys, flaw, steps: vec![], splices: vec![], withheld: false };
     // There is nothing to take a record out of: it is never taken whole. The elements of a root
     // array are records of their own: rules begin anew in each.
     match &parsed.root.kind {
-        Kind::Array(records) => records.iter().for_each(|record| walk.inside(record, false)),
-        _ => walk.inside(&parsed.root, false),
+        Kind::Array(records) => records.iter().for_each(|record| walk.inside(record, &none)),
+        _ => walk.inside(&parsed.root, &none),
     }
     let out = spliced(bytes, &walk.splices);
     if walk.withheld {
@@ -375,13 +412,13 @@ enum Fate {
     Stays,
     Goes,
     Becomes(String),
-    /// An array or object that stays, and whose content is decided one by one. True: a rule takes
-    /// it, and only what earlier rules leave stays.
-    Inside(bool),
+    /// An array or object that stays, and whose content is decided one by one. By list of rules:
+    /// does one of them take it? Then only what earlier rules of the list leave stays.
+    Inside(Vec<bool>),
 }
 
 struct Walk<'a> {
-    policy: &'a Policy,
+    lists: Vec<Vec<Rule>>,
     keys: &'a Keys,
     flaw: Flaw,
     /// Where the walk stands.
@@ -402,71 +439,86 @@ struct Child<'a> {
 }
 
 impl Walk<'_> {
-    /// What becomes of a value. `taken`: a rule takes the container that it is in.
-    fn fate(&mut self, node: &Node, taken: bool) -> Fate {
+    /// What becomes of a value. `taken`, by list: a rule takes the container that it is in.
+    fn fate(&mut self, node: &Node, taken: &[bool]) -> Fate {
         let is_array = matches!(node.kind, Kind::Array(_));
-        let Some(rule) = self
-            .decider(is_array)
-            .map(|rule| self.policy.rules[rule].clone())
-            .or_else(|| self.rest())
-        else {
-            let container = matches!(node.kind, Kind::Array(_) | Kind::Object(_));
-            return if container { Fate::Inside(false) } else { Fate::Stays };
-        };
+        let rules: Vec<Option<Rule>> =
+            self.lists.iter().map(|list| self.decider(list, is_array)).collect();
+        let takers = || rules.iter().flatten().filter(|rule| rule.action.takes());
+        let gone = rules
+            .iter()
+            .zip(taken)
+            .any(|(rule, &taken)| taken && rule.as_ref().is_some_and(|rule| rule.action.takes()));
         let scalar = match &node.kind {
-            Kind::Array(_) | Kind::Object(_) => return self.container(node, &rule, taken),
-            _ if taken && rule.action.takes() => return Fate::Goes,
-            Kind::Null if self.flaw != Flaw::TreatsNull => {
-                return match &rule.action {
-                    Action::Drop => Fate::Goes,
-                    Action::Form(Form::Set(constant)) => Fate::Becomes(constant.clone()),
-                    _ => Fate::Stays,
-                };
+            Kind::Array(_) | Kind::Object(_) if takers().count() == 0 => {
+                return Fate::Inside(vec![false; rules.len()]);
             }
+            Kind::Array(_) | Kind::Object(_) => {
+                let strictest = self.strictest(takers()).cloned();
+                return self.container(node, &rules, strictest.as_ref().filter(|_| !gone));
+            }
+            _ if gone => return Fate::Goes,
             Kind::Null => Scalar::Text("null"),
             Kind::Bool => Scalar::Bool,
             Kind::Number(text) => Scalar::Number(text),
             Kind::Text(text) => Scalar::Text(text),
         };
-        self.transformed(&rule, &scalar)
+        let Some(rule) = self.strictest(rules.iter().flatten()) else { return Fate::Stays };
+        if matches!(node.kind, Kind::Null) && self.flaw != Flaw::TreatsNull {
+            return match &rule.action {
+                Action::Drop => Fate::Goes,
+                Action::Form(Form::Set(constant)) => Fate::Becomes(constant.clone()),
+                _ => Fate::Stays,
+            };
+        }
+        self.transformed(rule, &scalar)
     }
 
-    /// What no rule names is as if a last rule named it.
-    fn rest(&self) -> Option<Rule> {
-        let action = self.policy.unlisted_action().filter(|_| self.flaw != Flaw::KeepsUnlisted)?;
-        Some(Rule { paths: Vec::new(), action, mismatch: OnMismatch::Redact })
+    /// The strictest of some rules; of equals, the first.
+    fn strictest<'r>(&self, rules: impl Iterator<Item = &'r Rule>) -> Option<&'r Rule> {
+        let mut found: Option<&Rule> = None;
+        for rule in rules {
+            let stricter = |found: &Rule| rule.strictness() > found.strictness();
+            if found.is_none_or(stricter) || self.flaw == Flaw::BaseIsAdvice {
+                found = Some(rule);
+            }
+        }
+        found
     }
 
-    /// The first rule that names the value where the walk stands.
-    fn decider(&self, is_array: bool) -> Option<usize> {
+    /// The first rule of a list that names the value where the walk stands.
+    fn decider(&self, list: &[Rule], is_array: bool) -> Option<Rule> {
         let opaque = self.flaw == Flaw::OpaqueArrays;
-        let names = |rule: &Rule| {
+        let names = |rule: &&Rule| {
             rule.paths.iter().any(|path| paths::names(path, &self.steps, is_array, opaque))
         };
         match self.flaw {
-            Flaw::LastRuleDecides => self.policy.rules.iter().rposition(names),
-            _ => self.policy.rules.iter().position(names),
+            Flaw::LastRuleDecides => list.iter().rfind(names).cloned(),
+            _ => list.iter().find(names).cloned(),
         }
     }
 
-    /// An array or object. One that a rule takes stays only for what earlier rules leave in it.
-    fn container(&mut self, node: &Node, rule: &Rule, taken: bool) -> Fate {
-        if !rule.action.takes() {
-            return Fate::Inside(false);
-        }
+    /// An array or object that a rule takes: it stays only for what is left in it. Else `taker`
+    /// has it, or it goes if there is none.
+    fn container(&mut self, node: &Node, rules: &[Option<Rule>], taker: Option<&Rule>) -> Fate {
+        let taken = |rule: &Option<Rule>| rule.as_ref().is_some_and(|rule| rule.action.takes());
+        let taken: Vec<bool> = rules.iter().map(taken).collect();
         let left = match self.flaw {
             Flaw::WholeRegardless => false,
-            Flaw::OpensForNothing => self.policy.rules.iter().any(|rule| !rule.action.takes()),
-            _ => self.anything_stays(node),
+            Flaw::OpensForNothing => self.lists.iter().flatten().any(|rule| !rule.action.takes()),
+            _ => self.anything_stays(node, &taken),
         };
-        match rule.action {
-            _ if left => Fate::Inside(self.flaw != Flaw::NamesBesideStay),
-            _ if taken => Fate::Goes,
-            Action::Drop => Fate::Goes,
-            ref action => {
+        match taker {
+            _ if left && self.flaw == Flaw::NamesBesideStay => {
+                Fate::Inside(vec![false; taken.len()])
+            }
+            _ if left => Fate::Inside(taken),
+            None => Fate::Goes,
+            Some(rule) if rule.action == Action::Drop => Fate::Goes,
+            Some(rule) => {
                 let array = matches!(node.kind, Kind::Array(_));
                 let other = if array { forms::Other::Array } else { forms::Other::Object };
-                match action.on_anything(other) {
+                match rule.action.on_anything(other) {
                     Some(Done::Number(spelling)) => Fate::Becomes(spelling),
                     Some(Done::Text(text)) => Fate::Becomes(self.quoted(&text)),
                     _ => Fate::Becomes(self.quoted(REDACTED)),
@@ -476,11 +528,11 @@ impl Walk<'_> {
     }
 
     /// Does anything in this container, which a rule takes, stay?
-    fn anything_stays(&mut self, container: &Node) -> bool {
+    fn anything_stays(&mut self, container: &Node, taken: &[bool]) -> bool {
         let mut stays = false;
         for child in self.children(container) {
             self.steps.push(child.step.clone());
-            stays |= self.fate(child.value, true) != Fate::Goes;
+            stays |= self.fate(child.value, taken) != Fate::Goes;
             self.steps.pop();
         }
         stays
@@ -508,7 +560,7 @@ impl Walk<'_> {
         if self.flaw == Flaw::EscapesNothing { format!("\"{text}\"") } else { quoted(text) }
     }
 
-    fn inside(&mut self, container: &Node, taken: bool) {
+    fn inside(&mut self, container: &Node, taken: &[bool]) {
         let children = self.children(container);
         let mut retained_before = false;
         for (index, child) in children.iter().enumerate() {
@@ -517,7 +569,7 @@ impl Walk<'_> {
                 Fate::Stays => retained_before = true,
                 Fate::Inside(taken) => {
                     retained_before = true;
-                    self.inside(child.value, taken);
+                    self.inside(child.value, &taken);
                 }
                 Fate::Becomes(text) => {
                     retained_before = true;

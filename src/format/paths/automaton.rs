@@ -1,0 +1,129 @@
+//! The automaton before its tables are laid out: what the compiler makes, what two automata are
+//! joined from, and how it is frozen to what the walk reads.
+
+use super::{EMPTY, Here, Next, Paths, Slot, State, StateId, TooManyStates, first_word, hash};
+use std::collections::BTreeMap;
+use std::num::TryFromIntError;
+
+/// States by number; the first is the record's root.
+#[derive(Debug, Default)]
+pub(super) struct Automaton {
+    pub(super) nodes: Vec<Node>,
+}
+
+/// A state, and where it leads.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) scalar: Here,
+    pub(super) object: Here,
+    pub(super) array: Here,
+    /// Where the first elements lead; the others to `element`.
+    pub(super) elements: Vec<StateId>,
+    pub(super) element: StateId,
+    /// Where members of these names lead; the others to `other`.
+    pub(super) names: BTreeMap<Box<str>, StateId>,
+    pub(super) other: StateId,
+}
+
+impl Node {
+    /// Does whatever stands here stay as it is, with all that is below?
+    fn is_inert(&self) -> bool {
+        [self.scalar, self.object, self.array] == [Here::Stay; 3]
+    }
+
+    pub(super) fn member(&self, name: &str) -> StateId {
+        self.names.get(name).copied().unwrap_or(self.other)
+    }
+
+    pub(super) fn element(&self, number: usize) -> StateId {
+        self.elements.get(number).copied().unwrap_or(self.element)
+    }
+}
+
+impl Automaton {
+    /// The tables for the walk.
+    pub(super) fn frozen(self, decides: Vec<bool>) -> Result<Paths, TooManyStates> {
+        let inert = self.nodes.iter().map(Node::is_inert).collect();
+        // The first slot stays empty: it is the table of states that no name leads on from.
+        let (slots, elements) = (vec![EMPTY], vec![Box::default()]);
+        let paths = Paths { states: Vec::new(), slots, names: Vec::new(), elements, decides };
+        let mut layout = Layout { inert, paths };
+        for node in &self.nodes {
+            layout.add(node).map_err(|_| TooManyStates)?;
+        }
+        Ok(layout.paths)
+    }
+}
+
+/// Tables being laid out.
+struct Layout {
+    /// By state.
+    inert: Vec<bool>,
+    paths: Paths,
+}
+
+impl Layout {
+    fn add(&mut self, node: &Node) -> Result<(), TryFromIntError> {
+        let mut state = State {
+            scalar: node.scalar,
+            object: node.object,
+            array: node.array,
+            element: self.next(node.element),
+            elements: 0,
+            other: self.next(node.other),
+            base: 0,
+            mask: 0,
+        };
+        if !node.elements.is_empty() {
+            state.elements = u32::try_from(self.paths.elements.len())?;
+            let elements = node.elements.iter().map(|&element| self.next(element)).collect();
+            self.paths.elements.push(elements);
+        }
+        if !node.names.is_empty() {
+            self.table(&node.names, &mut state)?;
+        }
+        self.paths.states.push(state);
+        Ok(())
+    }
+
+    fn next(&self, state: StateId) -> Next {
+        Next { state, inert: self.inert[state as usize] }
+    }
+
+    /// The state's hash table: a slot for every name that some path spells here.
+    fn table(
+        &mut self,
+        names: &BTreeMap<Box<str>, StateId>,
+        state: &mut State,
+    ) -> Result<(), TryFromIntError> {
+        let size = (names.len() * 2).next_power_of_two();
+        let base = self.paths.slots.len();
+        self.paths.slots.resize(base + size, EMPTY);
+        state.base = u32::try_from(base)?;
+        state.mask = u32::try_from(size - 1)?;
+        for (name, &next) in names {
+            let bytes = name.as_bytes();
+            let slot = Slot {
+                word: first_word(bytes, 0, bytes.len()),
+                tail: bytes.last_chunk().copied().unwrap_or_default(),
+                length: u32::try_from(bytes.len())?,
+                crowded: false,
+                name: u32::try_from(self.paths.names.len())?,
+                next: self.next(next),
+            };
+            place(&mut self.paths.slots[base..], slot);
+            self.paths.names.extend_from_slice(bytes);
+        }
+        Ok(())
+    }
+}
+
+/// Puts a slot into its table, in the first free place from its own on.
+fn place(table: &mut [Slot], slot: Slot) {
+    let mut probe = hash(slot.word, slot.length as usize) & (table.len() - 1);
+    while table[probe].length != EMPTY.length {
+        table[probe].crowded = true;
+        probe = (probe + 1) & (table.len() - 1);
+    }
+    table[probe] = slot;
+}
