@@ -51,6 +51,7 @@ pub fn check(
     }
     let mut rules: Vec<Rule> = built.into_iter().collect::<Option<_>>()?;
     rules.extend(lists.rest());
+    let purposes = rules.iter().filter_map(|rule| rule.transform.purpose()).collect();
     let decided = decided?;
     Some(Plan {
         tenant: tenant?,
@@ -60,7 +61,7 @@ pub fn check(
         key_rule: decided.key_rule,
         header_rules: decided.header_rules,
         unlisted: lists.unlisted,
-        pseudonyms,
+        pseudonyms: pseudonyms.map(|pseudonyms| pseudonyms.with(purposes)),
     })
 }
 
