@@ -12,7 +12,6 @@ use crate::format::json::Edit;
 use crate::hash::{LANES, Waiting};
 use crate::policy::Policies;
 use crate::record::{Header, Headers, Raw, Record};
-use crate::scan::prefetch;
 use crate::transform::{HASH_CHARS, spell_hash};
 use std::fmt;
 use std::ops::Range;
@@ -224,8 +223,7 @@ impl Batch {
     }
 
     /// Notes whose record it is.
-    pub(super) fn name_tenant(&mut self, policies: &Policies, slot: usize) {
-        prefetch(&self.tally.rules[policies.rules_of(slot)]);
+    pub(super) fn name_tenant(&mut self, slot: usize) {
         self.entry().slot = Some(slot);
         self.tally.touch(slot);
     }
