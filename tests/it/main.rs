@@ -28,6 +28,7 @@ mod reject;
 mod reload;
 mod replay;
 mod schema;
+mod subject;
 mod tidy;
 mod trial;
 mod vectors;
