@@ -37,7 +37,7 @@ use turns::Turn;
 use verdict::{Verdict, verdict};
 
 /// Longest wait until all that was sent is committed: every time-out in a row.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// How often the broker is asked where the group stands.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Partitions of the raw topics, at first.
