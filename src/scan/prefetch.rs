@@ -1,8 +1,7 @@
 //! Asking the processor for memory before it is needed.
 //!
-//! With thousands of tenants a record's plan, key and counters are seldom in the cache. Asked for
-//! as soon as the tenant is known, they arrive while stage 1 runs; without that each is waited for
-//! in turn.
+//! With thousands of tenants a record's plan, key and counters are seldom in the cache; without this
+//! each is waited for in turn. Who asks, and when: `engine/ahead.rs`.
 
 /// Bytes that the cache fetches at a time.
 const LINE: usize = 64;
