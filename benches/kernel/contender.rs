@@ -2,7 +2,7 @@
 
 use crate::corpus::Corpus;
 use crate::rules::{self, TIMESTAMP_MS};
-use limpid::engine::{Batch, Engine, Limits, Outcome, RECORDS_AHEAD, Route, TenantSource};
+use limpid::engine::{Batch, Engine, Limits, Outcome, Route, TenantSource};
 use limpid::keys::EpochKeys;
 use limpid::policy::{Plan, Policies};
 use limpid::record::{Header, Headers, NO_HEADERS, Raw, Record};
@@ -126,13 +126,7 @@ impl Contender for Limpid {
     fn clean(&mut self, corpus: &Corpus, batch: Range<usize>) {
         self.first = batch.start;
         self.batch.clear();
-        let looks_ahead = Engine::looks_ahead(&self.policies);
-        for index in batch.clone() {
-            let ahead = index + RECORDS_AHEAD;
-            if looks_ahead && ahead < batch.end {
-                let record = record(corpus.record(ahead), self.tenants.get(ahead));
-                self.engine.expect(&self.policies, &self.route, &record, &self.batch);
-            }
+        for index in batch {
             let record = record(corpus.record(index), self.tenants.get(index));
             self.engine.clean(&self.policies, &self.route, &record, &mut self.batch);
         }

@@ -12,6 +12,7 @@ use crate::format::json::Edit;
 use crate::hash::{LANES, Waiting};
 use crate::policy::Policies;
 use crate::record::{Header, Headers, Raw, Record};
+use crate::scan::prefetch;
 use crate::transform::{HASH_CHARS, spell_hash};
 use std::fmt;
 use std::ops::Range;
@@ -223,7 +224,8 @@ impl Batch {
     }
 
     /// Notes whose record it is.
-    pub(super) fn name_tenant(&mut self, slot: usize) {
+    pub(super) fn name_tenant(&mut self, policies: &Policies, slot: usize) {
+        prefetch(&self.tally.rules[policies.rules_of(slot)]);
         self.entry().slot = Some(slot);
         self.tally.touch(slot);
     }

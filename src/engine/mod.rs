@@ -5,14 +5,12 @@
 //! clean is an outcome too, and a panic below it is caught and becomes [`Reason::Internal`] for
 //! that one record.
 
-mod ahead;
 mod batch;
 mod edit;
 mod tally;
 mod tenant;
 mod watch;
 
-pub use ahead::RECORDS_AHEAD;
 pub use batch::{Batch, Clean, CleanHeaders, EditedHeaders, Outcome, Withheld};
 pub use tally::{RouteTally, RuleTally, Tally};
 pub use tenant::{FieldPath, TenantSource};
@@ -23,9 +21,8 @@ use crate::format::json::{Scratch, splice};
 use crate::keys::{EpochKeys, NoSecret};
 use crate::policy::{Plan, Policies};
 use crate::record::{Raw, Record};
-use crate::scan::Scanner;
+use crate::scan::{Scanner, prefetch};
 use crate::transform::{Context, Place, Recent};
-use ahead::Ahead;
 use edit::PlanEditor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -72,8 +69,8 @@ pub struct Engine {
     recent: Recent,
     /// Which [`Policies`] the keys are of.
     generation: u64,
-    /// The records that come next.
-    ahead: Ahead,
+    /// The slot of the record before: what its plan needs is in the cache.
+    last_slot: usize,
 }
 
 impl Engine {
@@ -92,7 +89,7 @@ impl Engine {
             keys: Vec::new(),
             recent: Recent::default(),
             generation: 0,
-            ahead: Ahead::default(),
+            last_slot: usize::MAX,
         }
     }
 
@@ -106,25 +103,6 @@ impl Engine {
         batch: &mut Batch,
     ) {
         self.clean_watched(policies, route, record, batch, &mut ());
-    }
-
-    /// Are there so many tenants that it pays to call [`Engine::expect`]?
-    #[must_use]
-    pub fn looks_ahead(policies: &Policies) -> bool {
-        policies.plans().len() > ahead::FEW
-    }
-
-    /// Tells of a record that will be cleaned [`RECORDS_AHEAD`] records later, so that what its tenant
-    /// needs is at hand by then. A hint: the outcome is the same without.
-    pub fn expect(
-        &mut self,
-        policies: &Policies,
-        route: &Route,
-        record: &Record<'_>,
-        batch: &Batch,
-    ) {
-        let slot = tenant::slot_at_hand(policies, route, record);
-        self.ahead.expect(slot, policies, &self.keys, batch.tally());
     }
 
     /// As [`Engine::clean`], reporting to `watch` what is decided about each value. The outcome is
@@ -162,7 +140,14 @@ impl Engine {
         let slot = tenant::slot(policies, route, record, depth, &mut self.scratch)?;
         let slot = slot.ok_or(Reason::Tenant)?;
         let plan = policies.plan(slot);
-        batch.name_tenant(slot);
+        prefetch(std::slice::from_ref(plan));
+        prefetch(std::slice::from_ref(&self.keys[slot]));
+        batch.name_tenant(policies, slot);
+        if self.last_slot != slot {
+            self.last_slot = slot;
+            plan.paths.prefetch();
+            prefetch(&plan.rules);
+        }
         let keys = epoch_keys(&mut self.keys[slot], plan, record.timestamp_ms)?;
         let batch::Open { out: mut parts, rules, waiting } = batch.parts(policies, slot);
         let (place, recent) = (place(record), Some(&mut self.recent));

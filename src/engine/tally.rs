@@ -2,7 +2,6 @@
 
 use crate::error::Reason;
 use crate::policy::Policies;
-use crate::scan::prefetch;
 
 /// A route's row.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -69,12 +68,6 @@ impl Tally {
             generation: policies.generation(),
             rule_bases: (0..slots).map(|slot| policies.rule_base(slot)).collect(),
         };
-    }
-
-    /// Asks for the memory of a plan's row.
-    pub(super) fn prefetch(&self, policies: &Policies, slot: usize) {
-        prefetch(self.rules.get(policies.rules_of(slot)).unwrap_or_default());
-        prefetch(self.plan_records.get(slot..=slot).unwrap_or_default());
     }
 
     /// Counts a record of a plan.

@@ -49,31 +49,15 @@ pub(super) fn slot(
     depth_max: usize,
     scratch: &mut Scratch,
 ) -> Result<Option<usize>, Reason> {
-    let TenantSource::Field(path) = &route.tenant else {
-        return Ok(slot_at_hand(policies, route, record));
-    };
-    let named = from_field(policies, path, record, depth_max, scratch)?;
-    Ok(named.or_else(|| default(policies, route)))
-}
-
-/// The slot, as far as it can be told without reading the record's value.
-#[inline]
-pub(super) fn slot_at_hand(
-    policies: &Policies,
-    route: &Route,
-    record: &Record<'_>,
-) -> Option<usize> {
     let named = match &route.tenant {
         TenantSource::Fixed(tenant) => policies.slot(tenant),
         TenantSource::Header(name) => from_header(policies, record.headers, name),
         TenantSource::Key => record.key.and_then(|key| known(policies, key)),
-        TenantSource::Field(_) | TenantSource::Nowhere => None,
+        TenantSource::Field(path) => from_field(policies, path, record, depth_max, scratch)?,
+        TenantSource::Nowhere => None,
     };
-    named.or_else(|| default(policies, route))
-}
-
-fn default(policies: &Policies, route: &Route) -> Option<usize> {
-    route.default_tenant.as_deref().and_then(|tenant| policies.slot(tenant))
+    let default = || route.default_tenant.as_deref().and_then(|tenant| policies.slot(tenant));
+    Ok(named.or_else(default))
 }
 
 fn known(policies: &Policies, name: Raw<'_>) -> Option<usize> {

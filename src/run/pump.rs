@@ -13,7 +13,7 @@ use super::Summary;
 use super::routes::Routes;
 use super::start::circle;
 use crate::clock;
-use crate::engine::{Batch, Engine, Limits, Outcome, RECORDS_AHEAD, Route, Tally, Withheld};
+use crate::engine::{Batch, Engine, Limits, Outcome, Route, Tally, Withheld};
 use crate::error::{Error, Fate, Reason, Result};
 use crate::lane::{
     Action, BatchId, Bounds, Broker, CleanTopic, Delivery, Event, Fetched, Lane, Notice, Parcel,
@@ -314,15 +314,7 @@ impl<'a, B: Broker> Pump<'a, B> {
         let mut batch = self.spare.pop().unwrap_or_default();
         self.spare_bytes -= batch.arena_bytes();
         let begin = Instant::now();
-        let looks_ahead = Engine::looks_ahead(&policies);
         for index in 0..fetched.len() {
-            let ahead = index + RECORDS_AHEAD;
-            if looks_ahead
-                && ahead < fetched.len()
-                && let Some(way) = way(&self.ways, fetched.topic(ahead))
-            {
-                self.engine.expect(&policies, &way.route, &fetched.record(ahead), &batch);
-            }
             let record = fetched.record(index);
             if let Some(way) = way(&self.ways, fetched.topic(index)) {
                 self.engine.clean(&policies, &way.route, &record, &mut batch);
