@@ -66,7 +66,7 @@ impl StripQuery {
     /// Writes the parameters that stay.
     fn query(&self, query: &str, out: &mut Out<'_>) {
         let mut separator: &[u8] = b"?";
-        for parameter in Parameters(Some(query)) {
+        for parameter in Parameters::of(query) {
             if self.keep.iter().any(|kept| is_named(parameter, kept)) {
                 out.push_plain(separator);
                 out.push_piece(parameter);
@@ -77,15 +77,15 @@ impl StripQuery {
 }
 
 /// A URL without its fragment.
-struct Parts<'a> {
+pub(super) struct Parts<'a> {
     /// What stands before the first `?` or `#`.
-    path: &'a str,
+    pub(super) path: &'a str,
     /// What stands behind the `?`, if that is the first of the two.
-    query: &'a str,
+    pub(super) query: &'a str,
 }
 
 impl<'a> Parts<'a> {
-    fn of(url: &'a str) -> Self {
+    pub(super) fn of(url: &'a str) -> Self {
         let end = memchr::memchr2(b'?', b'#', url.as_bytes()).unwrap_or(url.len());
         let (path, rest) = url.split_at(end);
         let query = rest.strip_prefix('?').unwrap_or_default();
@@ -95,7 +95,13 @@ impl<'a> Parts<'a> {
 }
 
 /// The parameters of a query, both separators honoured.
-struct Parameters<'a>(Option<&'a str>);
+pub(super) struct Parameters<'a>(Option<&'a str>);
+
+impl<'a> Parameters<'a> {
+    pub(super) const fn of(query: &'a str) -> Self {
+        Self(Some(query))
+    }
+}
 
 impl<'a> Iterator for Parameters<'a> {
     type Item = &'a str;
@@ -109,14 +115,14 @@ impl<'a> Iterator for Parameters<'a> {
 }
 
 /// Is it the parameter of that name, with a value or without?
-fn is_named(parameter: &str, name: &str) -> bool {
+pub(super) fn is_named(parameter: &str, name: &str) -> bool {
     let rest = parameter.as_bytes().strip_prefix(name.as_bytes());
     matches!(rest, Some([] | [b'=', ..]))
 }
 
 /// Where the user-info with its `@` stands in a URL without query and fragment, or an empty range;
 /// `None` if the text cannot be read safely.
-fn user_info(url: &str) -> Option<std::ops::Range<usize>> {
+pub(super) fn user_info(url: &str) -> Option<std::ops::Range<usize>> {
     // Every byte is looked at, as a loop without an exit is one that vectors run.
     let unreadable = |bad: bool, byte: &u8| bad | (*byte <= b' ') | (*byte == 0x7f);
     if url.as_bytes().iter().fold(false, unreadable) {
@@ -139,7 +145,7 @@ fn user_info(url: &str) -> Option<std::ops::Range<usize>> {
 }
 
 /// Where the authority begins, if there is one; `None` for a scheme that has no such parts.
-fn authority(url: &str) -> Option<Option<usize>> {
+pub(super) fn authority(url: &str) -> Option<Option<usize>> {
     let Some(scheme) = scheme(url) else {
         // Browsers read either slash so, at a URL's start too.
         let slashes = matches!(url.as_bytes(), [b'/' | b'\\', b'/' | b'\\', ..]);
@@ -168,7 +174,7 @@ fn is_port(text: &str) -> bool {
 }
 
 /// The scheme of a URL, without its colon (RFC 3986, section 3.1).
-fn scheme(url: &str) -> Option<&str> {
+pub(super) fn scheme(url: &str) -> Option<&str> {
     let (scheme, _) = url.split_once(':')?;
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
     (scheme.starts_with(|first: char| first.is_ascii_alphabetic()) && scheme.bytes().all(fits))
@@ -176,7 +182,7 @@ fn scheme(url: &str) -> Option<&str> {
 }
 
 /// What stands before the first slash, of either kind.
-fn first_segment(text: &str) -> &str {
+pub(super) fn first_segment(text: &str) -> &str {
     text.split(['/', '\\']).next().unwrap_or_default()
 }
 
