@@ -164,6 +164,9 @@ fn without_key(
     rules: &[Option<Rule>],
     reader: &mut Reader<'_>,
 ) {
+    if written.key_unread {
+        return;
+    }
     if let Some(epoch) = &written.epoch {
         reader
             .fault("P003", epoch.span, "`epoch` without `key`")

@@ -2,9 +2,7 @@
 //!
 //! Reads URLs as `strip_query` does. User-info and fragment always go.
 
-use super::strip_query::{
-    Parameters, Parts, authority, first_segment, is_named, scheme, user_info,
-};
+use super::strip_query::{Parameters, authority, first_segment, is_named, read, scheme};
 use super::{Args, Example, Kind, Outcome, Param, Shows, Spec, Transform};
 use crate::format::{Out, Scalar};
 
@@ -109,8 +107,7 @@ impl Url {
 impl Kept {
     /// Writes what stays. True if that is all of it; `None` if it cannot be read.
     fn write(&self, text: &str, out: &mut Out<'_>) -> Option<bool> {
-        let parts = Parts::of(text);
-        let user_info = user_info(parts.path)?;
+        let (parts, user_info) = read(text)?;
         let path = path_start(parts.path)?;
         if !self.host && path == 0 && !parts.path.is_empty() && !starts_with_slash(parts.path) {
             return None;
