@@ -196,6 +196,7 @@ struct Siblings {
 }
 
 /// What stood where before a member or element.
+#[derive(Clone, Copy)]
 struct Before {
     start: usize,
     written: usize,
