@@ -47,6 +47,7 @@ fn an_explanation_is_of_what_comes_out() {
     let mut values = 0;
     for case in super::cases::cases() {
         let source = Source::read(&case.join("policy.yaml"), Show::Lines).expect("a policy");
+        let several = compiled(&source).shares || source.text.contains("when:");
         let policies = Policies::new(vec![compiled(&source).plan]).expect("one plan");
         let tenant = policies.plan(0).tenant.clone();
         let mut bench = trial::Bench::new(&policies, tenant, Limits::default());
@@ -59,6 +60,8 @@ fn an_explanation_is_of_what_comes_out() {
             for by in explained.values.iter().filter_map(|value| value.by.as_ref()) {
                 assert!(by.line > 0, "{}: {shown}: no path of rule {}", case.display(), by.rule);
             }
+            let passed_by = explained.values.iter().any(|value| !value.passed_by.is_empty());
+            assert!(!passed_by || several, "{}: {shown}", case.display());
             check_fates(&explained, &format!("{}: {shown}", case.display()));
             values += explained.values.len();
         }

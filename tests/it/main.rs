@@ -32,6 +32,7 @@ mod replay;
 mod schedule;
 mod schema;
 mod secure;
+mod subject;
 mod tidy;
 mod trial;
 mod vectors;
