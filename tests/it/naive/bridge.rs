@@ -84,6 +84,7 @@ pub fn plan_for(tenant: &str, policy: &Policy) -> Option<Plan> {
         rules: rules.into(),
         key_rule,
         header_rules,
+        conditions: None,
         unlisted: policy.unlisted,
         pseudonyms: Some(Pseudonyms::new(secret, tenant, Epoch::every_ms(EPOCH_MS))),
     })
