@@ -22,6 +22,7 @@ use crate::policy::path::{self, Place};
 use crate::policy::syntax::{self, At};
 use crate::policy::{HeaderName, OnMismatch, Unlisted};
 use crate::transform::Shows;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -339,8 +340,8 @@ impl Board<'_> {
     }
 
     fn stricter(&self, first: RuleId, second: RuleId) -> RuleId {
-        let rank = |rule: RuleId| self.strictness[usize::from(rule)].rank;
-        if rank(second) > rank(first) { second } else { first }
+        let key = |rule: RuleId| (self.strictness[usize::from(rule)].rank, Reverse(rule));
+        if key(second) > key(first) { second } else { first }
     }
 
     /// Who decides what where the rules that apply are these, or one of these.

@@ -73,8 +73,10 @@ fn tested(field: &[Segment], written: &[&Condition]) -> Tested {
     let mut kinds: Vec<Vec<bool>> = Vec::new();
     let mut literals = Vec::new();
     for literal in terms().flat_map(|term| term.literals()).collect::<BTreeSet<_>>() {
-        let answer = Answer { value: Some(literal), exists: true };
-        let kind: Vec<bool> = terms().map(|term| term.holds(answer)).collect();
+        // A field that is not there may mean any of its values.
+        let answers = [true, false].map(|exists| Answer { value: Some(literal), exists });
+        let kind: Vec<bool> =
+            terms().flat_map(|term| answers.map(|answer| term.holds(answer))).collect();
         let class = kinds.iter().position(|known| *known == kind).unwrap_or_else(|| {
             kinds.push(kind);
             kinds.len() - 1
