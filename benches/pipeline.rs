@@ -251,6 +251,7 @@ impl Cluster {
         let config = config::load(&config).unwrap_or_else(|error| panic!("{error}"));
         let policies = Start::new(&config).unwrap_or_else(|error| panic!("{error}")).in_force;
         let metrics = Metrics::new(&["web".to_owned()]);
+        metrics.policies(&policies.current());
         let (health, stop) = (Health::new(config.lanes), Stop::new());
         thread::scope(|scope| {
             let lanes = scope.spawn(|| run::run(&config, &policies, &metrics, &health, &stop));

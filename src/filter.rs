@@ -160,6 +160,8 @@ where
 struct Block {
     /// Whole lines, the last one perhaps without its newline.
     input: Vec<u8>,
+    /// How many bytes were sent before them.
+    start: usize,
     /// Clean lines, written at once.
     output: Vec<u8>,
     /// What its lines came to; lines beyond the limit are counted by the reader.
@@ -208,7 +210,8 @@ impl Machine {
         let (work, results) = (0..threads).map(|_| worker(job, blocks)).unzip();
         let line_bytes_max = job.limits.value_bytes;
         let spare = (0..blocks).map(|_| Block::default()).collect();
-        let reader = Reader { work, turn: 0, spare, returned, blocks, block_bytes, line_bytes_max };
+        let reader =
+            Reader { work, turn: 0, sent: 0, spare, returned, blocks, block_bytes, line_bytes_max };
         thread::spawn(move || reader.run(sources));
         Self { results, empty, block_bytes }
     }
@@ -259,7 +262,7 @@ impl<'a> Cleaner<'a> {
             if self.lines.is_empty() {
                 break;
             }
-            self.clean_batch(&block.input);
+            self.clean_batch(&block.input, block.start);
             self.write_batch(&block.input, &mut block.output, &mut block.summary);
         }
         if self.batch.arena_bytes() > SCRATCH_BYTES_MAX {
@@ -268,10 +271,10 @@ impl<'a> Cleaner<'a> {
         }
     }
 
-    fn clean_batch(&mut self, input: &[u8]) {
+    fn clean_batch(&mut self, input: &[u8], start: usize) {
         self.batch.clear();
         for line in &self.lines {
-            let record = self.job.record(&input[line.clone()]);
+            let record = self.job.record(&input[line.clone()], start + line.start);
             self.engine.clean(&self.job.policies, &self.route, &record, &mut self.batch);
         }
         self.batch.complete();
@@ -279,7 +282,7 @@ impl<'a> Cleaner<'a> {
 
     fn write_batch(&self, input: &[u8], output: &mut Vec<u8>, summary: &mut Summary) {
         for (index, line) in self.lines.iter().enumerate() {
-            let record = self.job.record(&input[line.clone()]);
+            let record = self.job.record(&input[line.clone()], line.start);
             summary.records_in += 1;
             match self.batch.outcome(index, &record, &self.job.policies) {
                 Outcome::Clean(clean) => {
@@ -294,12 +297,12 @@ impl<'a> Cleaner<'a> {
 }
 
 impl Job {
-    /// A line as a record: it has a value and a time, and nothing else.
-    fn record<'a>(&self, line: &'a [u8]) -> Record<'a> {
+    /// A line as a record: it has a value, a time and a place, and nothing else.
+    fn record<'a>(&self, line: &'a [u8], start: usize) -> Record<'a> {
         Record {
             topic: "",
             partition: 0,
-            offset: 0,
+            offset: i64::try_from(start).unwrap_or(i64::MAX),
             timestamp_ms: Some(self.timestamp_ms),
             key: None,
             value: Some(Raw::new(line)),
@@ -345,6 +348,8 @@ struct Reader {
     work: Vec<SyncSender<Turn>>,
     /// How many turns were given.
     turn: usize,
+    /// How many bytes were sent.
+    sent: usize,
     /// Empty blocks at hand.
     spare: Vec<Block>,
     /// Empty blocks on their way back.
@@ -373,6 +378,8 @@ impl Reader {
         while !ended {
             let mut block = self.empty_block()?;
             ended = self.fill(&mut block, &mut input)?;
+            block.start = self.sent;
+            self.sent += block.input.len();
             if block.input.is_empty() && block.summary.records_in == 0 {
                 self.spare.push(block);
             } else if block.input.len() > self.block_bytes {

@@ -87,13 +87,29 @@ rules:
   - fields: ages
     do: bucket
     edges: [18, 65]
+  - fields: sealed.a
+    do: encrypt_ip
+  - fields: sealed.b
+    do: encrypt_ip
+    mode: prefix
+  - fields: sealed.c
+    do: encrypt_ip
+    mode: nd
+  - fields: sealed.d
+    do: encrypt_ip
+    mode: ndx
+  - fields: sealed.e
+    do: encrypt_digits
+    luhn: true
+  - fields: sealed.f
+    do: tokenize
   - fields: sums
     do: bucket
     size: 100
 "#;
 
 /// Records with every transform, escapes, mismatches, and faults.
-const VALUES: [&str; 10] = [
+const VALUES: [&str; 11] = [
     r#"{"tenant":"acme","id":42,"ip":"1.2.3.4","ips":["::1, 10.1.2.3:80","[2001:DB8::1%e]:1"]}"#,
     r#"{"tenant":"acme","\u0069d":"\u00e9\ud83d\ude00","x":{"ma\u0069l":["a",{"b":1.0}]}}"#,
     r#"{"tenant":"acme","url":"https:\/\/u:p@h\/p?a=1&c=2;b=3#f","name":"J\u00fcrgen","phone":491}"#,
@@ -101,6 +117,7 @@ const VALUES: [&str; 10] = [
     r#"{"tenant":"acme","ip":"n/a","url":1,"lat":"far","id":true,"notes":{"a":[1,2,{"b":null}]}}"#,
     r#"{"tenant":"acme","mails":["Jane+x\u0040X.EXAMPLE","n/a"],"phones":["+49 (0)170/1234567",5]}"#,
     r#"{"tenant":"acme","peers":["[::1]:80"],"constant":{"a":1},"cards":"4111-1111 \u00e9","ages":[7,"x"],"sums":-1.5e3}"#,
+    r#"{"tenant":"acme","sealed":{"a":["1.2.3.4:1","::1"],"b":["1.2.3.4","::2"],"c":"::1","d":"::1","e":[4111111111111111,"12"],"f":[42,"\u00e9"]}}"#,
     r#"[{"tenant":"acme","name":""},{"tenant":"acme","mail":null}]"#,
     r#"{"tenant":"acme","id":"cut off"#,
     r#"{"tenant":"nobody"}"#,
@@ -159,7 +176,7 @@ fn a_record_in_steady_state_allocates_nothing() {
     assert!(warm > 0, "the counter counts");
     let steady = one_batch(&mut engine, &policies, &route, &headers, &mut batch);
     let (rows, rules) = (&batch.tally().routes[0], &batch.tally().rules);
-    assert_eq!((rows.records_in, rows.records_out), (200, 160));
+    assert_eq!((rows.records_in, rows.records_out), (200, 164));
     assert!(rules.iter().all(|rule| rule.hits > 0), "every rule has work: {rules:?}");
     assert!(steady <= 2, "{steady} allocations for 200 records");
 }

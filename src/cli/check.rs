@@ -5,8 +5,8 @@
 
 use super::policy_file::{guarded, is_config};
 use crate::config::{self, Secrets};
-use crate::document::{Fault, Faults, Show, Source, Span};
-use crate::error::Result;
+use crate::document::{Fault, Faults, Show, Source, Span, codes};
+use crate::error::{Error, Result};
 use crate::keys::{Keyring, SecretSource};
 use crate::policy::{self, CompiledPolicy, Lookup, Policies};
 use serde_json::{Value, json};
@@ -24,19 +24,26 @@ pub struct Args {
     /// Keyring in which the policies' keys must be; without one, keys are not looked up
     #[arg(long, value_name = "KEYRING")]
     keys: Option<PathBuf>,
-    /// How to report: text for people, json for programs
+    /// How to report: text for people, json for programs, github for annotations in its CI
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// Check nothing; say what a code such as P014 means, with a wrong and a right example
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["paths", "keys", "format"])]
+    explain: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
     Text,
     Json,
+    Github,
 }
 
 /// Runs it. Exit codes: 0 all is fine, 1 only tests of policies failed, 2 something is wrong.
 pub fn main(args: Args) -> Result<ExitCode> {
+    if let Some(code) = args.explain {
+        return explain(&code);
+    }
     let keyring = args.keys.map(|path| Keyring::load(&SecretSource::File(path))).transpose()?;
     let lookup = match &keyring {
         Some(keyring) => Lookup::Keyring(Some(keyring)),
@@ -50,6 +57,7 @@ pub fn main(args: Args) -> Result<ExitCode> {
     match args.format {
         Format::Text => check.report(),
         Format::Json => check.report_json(),
+        Format::Github => check.report_github(),
     }
     Ok(check.exit_code())
 }
@@ -151,8 +159,9 @@ impl Check<'_> {
 
     fn report(&self) {
         anstream::eprint!("{:#}", self.faults);
-        if !self.faults.is_empty() {
-            anstream::eprintln!();
+        if let Some(fault) = self.faults.iter().next() {
+            let code = fault.code;
+            anstream::eprintln!("\nlimpid check --explain {code} says more about {code}\n");
         }
         for file in &self.files {
             let count = self.faults_of(file).count();
@@ -165,6 +174,19 @@ impl Check<'_> {
         }
         if self.keys_unchecked() {
             anstream::println!("keys were not looked up: no --keys KEYRING was given");
+        }
+    }
+
+    /// One annotation a fault, as GitHub's runners read them from a step's output.
+    fn report_github(&self) {
+        for fault in self.faults.iter() {
+            let (line, column) = fault.source.place(fault.span.start);
+            let lines = [Some(fault.message.as_str()), fault.hint.as_deref()];
+            let text: Vec<&str> = lines.into_iter().flatten().collect();
+            let file = annotated(&fault.source.name).replace(',', "%2C").replace(':', "%3A");
+            let text = annotated(&text.join("\n"));
+            let code = fault.code;
+            anstream::println!("::error file={file},line={line},col={column},title={code}::{text}");
         }
     }
 
@@ -233,13 +255,36 @@ fn said(about: &About) -> String {
     }
 }
 
+/// Text inside of an annotation.
+fn annotated(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// The page of a code.
+fn explain(code: &str) -> Result<ExitCode> {
+    let Some(page) = codes::find(&code.to_uppercase()) else {
+        return Err(Error::usage(format!("there is no code {code}; codes look like P014")));
+    };
+    anstream::println!("{}: {}\n\n{}", page.code, page.title, page.explanation);
+    for (what, example) in [("Wrong", page.wrong), ("Right", page.right)] {
+        if !example.is_empty() {
+            anstream::println!("\n{what}:");
+            example.lines().for_each(|line| anstream::println!("    {line}"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn fault_json(fault: &Fault) -> Value {
     let (line, column) = fault.source.place(fault.span.start);
+    let (end_line, end_column) = fault.source.place(fault.span.end.max(fault.span.start));
     json!({
         "code": fault.code,
         "file": fault.source.name,
         "line": line,
         "column": column,
+        "end_line": end_line,
+        "end_column": end_column,
         "message": fault.message,
         "notes": fault.notes,
         "help": fault.hint,

@@ -5,7 +5,8 @@ use crate::error::{Error, Result};
 use crate::reload::{Reloader, Reloads, Start};
 use crate::run::{self, Stop, Summary};
 use crate::telemetry::{Health, LogFormat, Metrics, log_init};
-use crate::{admin, config};
+use crate::{admin, config, keys};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub fn main(args: Args) -> Result<ExitCode> {
     let Args { config, check, log } = args;
     log_init(log, LevelFilter::INFO)?;
     run::hush_panics();
+    keep_from_dumps();
     let config = config::load(&config)?;
     let start = Start::new(&config)?;
     if check {
@@ -48,8 +50,11 @@ fn serve(config: Config, start: Start) -> Result<ExitCode> {
     let metrics = Arc::new(Metrics::new(&routes));
     let health = Arc::new(Health::new(config.lanes));
     let stop = Arc::new(Stop::new());
-    let Start { library, loaded, in_force } = start;
-    loaded.tell(&metrics, &health);
+    if !keys::all_locked() {
+        tracing::warn!("secrets may be swapped out: raise the limit on locked memory (ulimit -l)");
+    }
+    start.tell(&metrics, &health);
+    let Start { library, in_force, .. } = start;
     let reloads = Reloader {
         config: config.clone(),
         library,
@@ -70,6 +75,15 @@ fn serve(config: Config, start: Start) -> Result<ExitCode> {
     let summary = run::run(&config, &in_force, &metrics, &health, &stop)?;
     anstream::eprintln!("limpid: {}", told(&summary));
     Ok(ExitCode::SUCCESS)
+}
+
+/// No core dump holds a secret or a record. The limit is one byte: zero would not stop a dump that goes
+/// to a program (core(5)).
+fn keep_from_dumps() {
+    let limit = Rlimit { current: Some(1), maximum: Some(1) };
+    if setrlimit(Resource::Core, limit).is_err() {
+        tracing::warn!("core dumps cannot be turned off");
+    }
 }
 
 /// How long lanes may take after the second signal.

@@ -329,6 +329,7 @@ impl Show<'_> {
 
     fn serve(self, stop: &Stop) -> Result<Summary> {
         let Stage { config, policies } = self.stage;
+        self.metrics.policies(policies);
         run(config, &InForce::new(policies.clone()), self.metrics, self.health, stop)
     }
 

@@ -152,8 +152,9 @@ static POLICY: &[Code] = &[
     Code {
         code: "P016",
         title: "a stray character in a name",
-        explanation: "A quote or bracket in the middle of a name, or a space at its end, is more \
-            likely a slip than a name. If it is meant, put the name in double quotes.",
+        explanation: "A quote, bracket, comma or slash in a name, or a space at its end, is more \
+            likely a slip than a name: names are joined with dots, and several paths are a list. If \
+            it is meant, put the name in double quotes.",
         wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: user. email, do: drop}\n",
         right: "tenant: acme\nversion: 1\nrules:\n  - {fields: user.email, do: drop}\n",
     },

@@ -24,7 +24,7 @@ mod fault;
 mod nearest;
 mod render;
 mod table;
-mod units;
+pub mod units;
 mod yaml;
 
 pub use fault::{Fault, Faults, Show, Source, Span};

@@ -282,6 +282,12 @@ impl<'a> Field<'a> {
             Kind::Text(_) if wanted.ends_with("number") => {
                 fault.hint("write it without quotes, in digits");
             }
+            Kind::Number(_) if wanted == "a whole number" => {
+                fault.hint("write it without a point");
+            }
+            Kind::List(_) if wanted == "text" => {
+                fault.hint("there can be one only: write it without brackets");
+            }
             _ => {}
         }
         None

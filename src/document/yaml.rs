@@ -273,13 +273,34 @@ impl<'a> Builder<'a> {
 
     fn broken<T>(self, error: &ScanError) -> Option<T> {
         let at = self.offset(error.marker());
-        let (_, line) = self.source.line(at);
+        // The parser notices a missing colon at the next line.
+        let no_colon = error.info().contains("simple key expect");
+        let span = if no_colon { self.line_before(at) } else { Span::new(at, at) };
+        let (_, line) = self.source.line(span.start);
         let message = match self.source.show {
             Show::Nothing => "not valid YAML".to_owned(),
+            _ if no_colon => "not valid YAML: neither `key: value` nor `- item`".to_owned(),
             _ => format!("not valid YAML: {}", error.info()),
         };
-        self.faults.add(self.source, "Y001", Span::new(at, at), message).hint(advice(line));
+        let advice = match error.info() {
+            _ if no_colon => "write a colon and a space between key and value",
+            info if info.contains("quoted scalar") => "close the quote that is opened here",
+            info if info.contains("'-' indicator") => {
+                "indent this line as far as those that it belongs to"
+            }
+            _ => advice(line),
+        };
+        self.faults.add(self.source, "Y001", span, message).hint(advice);
         None
+    }
+
+    /// The last line before an offset's own on which something stands.
+    fn line_before(&self, at: usize) -> Span {
+        let (start, _) = self.source.line(at);
+        let text = self.source.text[..start].trim_end();
+        let (start, line) = self.source.line(text.len());
+        let indent = line.len() - line.trim_start().len();
+        Span::new(start + indent, text.len().max(start + indent))
     }
 
     fn finish(self) -> Option<Node> {
@@ -300,6 +321,8 @@ fn advice(line: &str) -> &'static str {
     let quoted = line.contains('"') || line.contains('\'');
     if line.contains('\t') {
         "indent with spaces, never with tabs"
+    } else if line.contains(['“', '”', '„', '’']) {
+        "write plain quotes: \" or '; those of a word processor are text to YAML"
     } else if line.contains('*') && !quoted {
         "put a path with `*` or `[` in quotes: \"**.ssn\", \"ips[*]\""
     } else {

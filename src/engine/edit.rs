@@ -6,11 +6,9 @@ use crate::error::Reason;
 use crate::format::json::{Edit, Editor};
 use crate::format::paths::RuleId;
 use crate::format::{Container, Out, Scalar};
-use crate::hash::Waiting;
-use crate::keys::EpochKeys;
 use crate::policy::{HeaderName, OnMismatch, Plan};
 use crate::record::Headers;
-use crate::transform::{self, Context, Outcome, Place, Transform};
+use crate::transform::{self, Context, Outcome, Transform};
 
 /// A plan at work on one record.
 pub(super) struct PlanEditor<'a, W> {
@@ -23,15 +21,13 @@ pub(super) struct PlanEditor<'a, W> {
 impl<'a, W: Watch> PlanEditor<'a, W> {
     pub(super) fn new(
         plan: &'a Plan,
-        keys: Option<&'a EpochKeys>,
-        place: Place<'a>,
-        waiting: &'a mut Waiting,
+        context: Context<'a>,
         tally: &'a mut [RuleTally],
         watch: &'a mut W,
     ) -> Self {
         // Who watches wants to see each pseudonym when it is made.
-        let waiting = (!W::WATCHES).then_some(waiting);
-        Self { plan, context: Context { keys, place, waiting }, tally, watch }
+        let waiting = context.waiting.filter(|_| !W::WATCHES);
+        Self { plan, context: Context { waiting, ..context }, tally, watch }
     }
 
     #[inline]

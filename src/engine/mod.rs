@@ -24,7 +24,7 @@ use crate::keys::{EpochKeys, NoSecret};
 use crate::policy::{HeaderName, Plan, Policies, View};
 use crate::record::{Raw, Record};
 use crate::scan::{Scanner, prefetch};
-use crate::transform::Place;
+use crate::transform::{Context, Place, Recent};
 use edit::PlanEditor;
 use fields::Fields;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -69,6 +69,8 @@ pub struct Engine {
     fields: Fields,
     /// The keys of each slot's last epoch.
     keys: Vec<Option<EpochKeys>>,
+    /// Addresses encrypted with them.
+    recent: Recent,
     /// Which [`Policies`] the keys are of.
     generation: u64,
     /// The slot of the record before: what its plan needs is in the cache.
@@ -90,6 +92,7 @@ impl Engine {
             scratch: Scratch::new(scanner),
             fields: Fields::default(),
             keys: Vec::new(),
+            recent: Recent::default(),
             generation: 0,
             last_slot: usize::MAX,
         }
@@ -157,7 +160,9 @@ impl Engine {
         };
         let keys = epoch_keys(&mut self.keys[slot], plan, record.timestamp_ms)?;
         let batch::Open { out: mut parts, rules, waiting } = batch.parts(policies, slot);
-        let mut editor = PlanEditor::new(plan, keys, place(record), waiting, rules, watch);
+        let (place, recent) = (place(record), Some(&mut self.recent));
+        let context = Context { waiting: Some(waiting), keys, place, recent, drawn: 0 };
+        let mut editor = PlanEditor::new(plan, context, rules, watch);
         if let Some(value) = value {
             let scratch = &mut self.scratch;
             parts.value(|out| {

@@ -7,10 +7,12 @@
 use crate::error::{Error, Fate};
 use rdkafka::ClientConfig;
 use rdkafka::bindings as rd;
+use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::settings;
 
@@ -116,7 +118,9 @@ impl Drop for Client {
     }
 }
 
-/// The client's log lines. They hold addresses, topics and error texts; never a record.
+/// The client's log lines. They hold addresses, topics and error texts; never a record. What the
+/// client calls an error limpid mostly mends, and says itself where it does not: so none is more
+/// than a warning. Lost connections are told by [`trouble`].
 unsafe extern "C" fn log(
     _: *const rd::rd_kafka_t,
     level: c_int,
@@ -127,14 +131,15 @@ unsafe extern "C" fn log(
     let (facility, text) = unsafe { (CStr::from_ptr(facility), CStr::from_ptr(text)) };
     let (facility, text) = (facility.to_string_lossy(), text.to_string_lossy());
     match level {
-        ..=3 => tracing::error!(target: "limpid::librdkafka", "{facility}: {text}"),
-        4 => tracing::warn!(target: "limpid::librdkafka", "{facility}: {text}"),
+        _ if facility == "FAIL" => tracing::debug!(target: "limpid::librdkafka", "{text}"),
+        ..=4 => tracing::warn!(target: "limpid::librdkafka", "{facility}: {text}"),
         5..=6 => tracing::info!(target: "limpid::librdkafka", "{facility}: {text}"),
         _ => tracing::debug!(target: "limpid::librdkafka", "{facility}: {text}"),
     }
 }
 
-/// The client's own errors: brokers down, sign-in refused. It goes on trying by itself.
+/// The client's own errors: brokers down, sign-in refused. It goes on trying by itself, and says so
+/// many times a second: the same is told once in a while.
 pub(super) unsafe extern "C" fn trouble(
     _: *mut rd::rd_kafka_t,
     code: c_int,
@@ -143,7 +148,25 @@ pub(super) unsafe extern "C" fn trouble(
 ) {
     // SAFETY: a NUL-terminated string that lives during the call.
     let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
-    tracing::warn!(target: "limpid::librdkafka", code, "{text}");
+    if is_news(code) {
+        tracing::warn!(target: "limpid::librdkafka", code, "{text}");
+    } else {
+        tracing::debug!(target: "limpid::librdkafka", code, "{text}");
+    }
+}
+
+/// How long an error of the client's is no news to have again.
+const NEWS: Duration = Duration::from_secs(30);
+
+fn is_news(code: c_int) -> bool {
+    static TOLD: Mutex<BTreeMap<c_int, Instant>> = Mutex::new(BTreeMap::new());
+    let now = Instant::now();
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    let news = told.get(&code).is_none_or(|before| now.duration_since(*before) >= NEWS);
+    if news {
+        told.insert(code, now);
+    }
+    news
 }
 
 /// State that callbacks write and its owner reads, both on the owner's thread: the callbacks run

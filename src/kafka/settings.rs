@@ -110,9 +110,8 @@ fn is_secret(name: &str) -> bool {
 /// the client, fetched and not yet read.
 #[must_use]
 pub fn consumer(config: &Config, share: usize, lane: usize) -> ClientConfig {
-    let mut set = ClientConfig::new();
-    set.set("client.id", "limpid")
-        .set("auto.offset.reset", "earliest")
+    let mut set = every_client();
+    set.set("auto.offset.reset", "earliest")
         .set("isolation.level", "read_committed")
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("check.crcs", "true")
@@ -120,6 +119,8 @@ pub fn consumer(config: &Config, share: usize, lane: usize) -> ClientConfig {
         .set("fetch.queue.backoff.ms", "20")
         .set("fetch.wait.max.ms", "100")
         .set("queued.min.messages", "100000")
+        // A response comes whole, and may be many times larger when it is unpacked.
+        .set("fetch.max.bytes", (share / 4).clamp(1 << 20, 16 << 20).to_string())
         .set("queued.max.messages.kbytes", kbytes(share).to_string());
     pass_through(&mut set, &[&config.kafka, &config.consumer]);
     set.set("group.id", &config.group)
@@ -134,9 +135,8 @@ pub fn consumer(config: &Config, share: usize, lane: usize) -> ClientConfig {
 /// The settings of a lane's producer. Its share of the buffer bounds what waits in the client.
 #[must_use]
 pub fn producer(config: &Config, membership: &Membership) -> ClientConfig {
-    let mut set = ClientConfig::new();
-    set.set("client.id", "limpid")
-        .set("linger.ms", config.tuning.linger_ms().to_string())
+    let mut set = every_client();
+    set.set("linger.ms", config.tuning.linger_ms().to_string())
         // 16 kB was measured at a quarter of the speed.
         .set("batch.size", "1000000")
         .set("batch.num.messages", "100000")
@@ -171,6 +171,15 @@ pub fn name_transactions(set: &mut ClientConfig, config: &Config, membership: &M
     set.set("transactional.id", format!("{prefix}{group}-{instance}-{lane}"));
 }
 
+/// What every client begins with.
+fn every_client() -> ClientConfig {
+    let mut set = ClientConfig::new();
+    set.set("client.id", "limpid")
+        // A broker that is back is found soon: with the default, 10 s, a restart costs as much more.
+        .set("reconnect.backoff.max.ms", "1000");
+    set
+}
+
 /// `max.message.bytes` over the topics that are written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessageBytes {
@@ -183,8 +192,7 @@ pub struct MessageBytes {
 /// The settings of the client that looks at topics at the start.
 #[must_use]
 pub fn scout(config: &Config) -> ClientConfig {
-    let mut set = ClientConfig::new();
-    set.set("client.id", "limpid");
+    let mut set = every_client();
     pass_through(&mut set, &[&config.kafka]);
     set
 }
@@ -192,8 +200,8 @@ pub fn scout(config: &Config) -> ClientConfig {
 /// The settings of a replay's producer: one transactional id for all replays of a group.
 #[must_use]
 pub fn replayer(config: &Config, message_bytes: Option<MessageBytes>) -> ClientConfig {
-    let mut set = ClientConfig::new();
-    set.set("client.id", "limpid").set("compression.type", "lz4").set("linger.ms", "10");
+    let mut set = every_client();
+    set.set("compression.type", "lz4").set("linger.ms", "10");
     if let Some(MessageBytes { largest, .. }) = message_bytes {
         set.set("message.max.bytes", largest.to_string());
     }

@@ -32,9 +32,9 @@ use std::time::{Duration, Instant};
 /// One call's patience; between two calls it is asked whether the lane still wants the answer.
 const STEP: Duration = Duration::from_secs(1);
 /// How long the offsets may take on their way into the transaction. That call cannot be resumed.
-const OFFSETS: Duration = Duration::from_secs(10);
+const OFFSETS: Duration = Duration::from_secs(5);
 /// How long an abort may take before a new producer does it by taking the name.
-const ABORT: Duration = Duration::from_secs(5);
+const ABORT: Duration = Duration::from_secs(2);
 /// The client sends a request again no sooner than this after it lost the connection
 /// (retry.backoff.ms is 100, less a fifth by chance).
 const RESENT_AFTER: Duration = Duration::from_millis(80);

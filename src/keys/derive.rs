@@ -13,9 +13,10 @@
 //! another. The layout is a contract (tests/vectors): a change would unlink every pseudonym ever
 //! given.
 
-use super::{NoSecret, SecretIndex, Secrets};
+use super::{Cipher, NoSecret, SecretId, SecretIndex, Secrets};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// What a key is for.
@@ -23,6 +24,20 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 pub enum Purpose {
     /// The keyed hash of pseudonyms: 32 bytes.
     Pseudonym,
+    /// `encrypt_ip`, deterministic: 16 bytes.
+    IpDeterministic,
+    /// `encrypt_ip`, prefix-preserving: 32 bytes, two keys.
+    IpPrefix,
+    /// `encrypt_ip`, non-deterministic: 16 bytes.
+    IpNd,
+    /// `encrypt_ip`, non-deterministic with the larger tweak: 32 bytes, two keys.
+    IpNdx,
+    /// The keyed hash of both tweaks: 32 bytes.
+    IpTweak,
+    /// `encrypt_digits`: 32 bytes.
+    Digits,
+    /// `tokenize`: 64 bytes.
+    Token,
 }
 
 impl Purpose {
@@ -30,7 +45,30 @@ impl Purpose {
     const fn context(self) -> &'static str {
         match self {
             Self::Pseudonym => "limpid pseudonym v1",
+            Self::IpDeterministic => "limpid encrypt_ip deterministic v1",
+            Self::IpPrefix => "limpid encrypt_ip prefix v1",
+            Self::IpNd => "limpid encrypt_ip nd v1",
+            Self::IpNdx => "limpid encrypt_ip ndx v1",
+            Self::IpTweak => "limpid encrypt_ip tweak v1",
+            Self::Digits => "limpid encrypt_digits v1",
+            Self::Token => "limpid tokenize v1",
         }
+    }
+}
+
+/// A set of purposes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Purposes(u16);
+
+impl FromIterator<Purpose> for Purposes {
+    fn from_iter<I: IntoIterator<Item = Purpose>>(purposes: I) -> Self {
+        Self(purposes.into_iter().fold(0, |set, purpose| set | 1 << purpose as u16))
+    }
+}
+
+impl Purposes {
+    const fn has(self, purpose: Purpose) -> bool {
+        self.0 & 1 << purpose as u16 != 0
     }
 }
 
@@ -65,7 +103,7 @@ impl Epoch {
         }
     }
 
-    const fn length_ms(self) -> u64 {
+    pub(super) const fn length_ms(self) -> u64 {
         match self {
             Self::Never => 0,
             Self::Every(length) => length.get(),
@@ -112,6 +150,7 @@ pub struct Pseudonyms {
     secrets: Arc<Secrets>,
     tenant: Arc<str>,
     epoch: Epoch,
+    purposes: Purposes,
 }
 
 impl Pseudonyms {
@@ -122,7 +161,23 @@ impl Pseudonyms {
         tenant: impl Into<Arc<str>>,
         epoch: Epoch,
     ) -> Self {
-        Self { secrets: secrets.into(), tenant: tenant.into(), epoch }
+        let (secrets, tenant) = (secrets.into(), tenant.into());
+        Self { secrets, tenant, epoch, purposes: Purposes::default() }
+    }
+
+    /// The same, with the keys of these purposes beside the pseudonyms'.
+    #[must_use]
+    pub fn with(self, purposes: Purposes) -> Self {
+        Self { purposes, ..self }
+    }
+
+    pub(super) const fn tenant(&self) -> &Arc<str> {
+        &self.tenant
+    }
+
+    /// What the secret of a period is called in tokens.
+    pub(super) fn secret_id(&self, period: Period) -> SecretId {
+        self.secrets.get(period.secret).map_or_else(SecretId::default, |secret| secret.id())
     }
 
     /// The secrets that keys come from.
@@ -155,7 +210,15 @@ impl Pseudonyms {
     /// The keys of a period. About 300 ns a key: cache them per period.
     #[must_use]
     pub fn keys(&self, period: Period) -> EpochKeys {
-        EpochKeys { period, pseudonym: self.key(period) }
+        let needed = Cipher::PURPOSES.into_iter().filter(|purpose| self.purposes.has(*purpose));
+        let mut ciphers = Vec::with_capacity(needed.clone().count());
+        ciphers.extend(needed.filter_map(|purpose| Cipher::new(purpose, self, period)));
+        EpochKeys {
+            period,
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            pseudonym: self.key(period),
+            ciphers,
+        }
     }
 
     /// The pseudonym key of a period.
@@ -167,7 +230,7 @@ impl Pseudonyms {
     }
 
     /// Fills `key` with the key of a purpose in a period, which this has given.
-    fn derive(&self, purpose: Purpose, period: Period, key: &mut [u8]) {
+    pub(super) fn derive(&self, purpose: Purpose, period: Period, key: &mut [u8]) {
         let length = u32::try_from(self.tenant.len()).unwrap_or(u32::MAX);
         let mut hasher = blake3::Hasher::new_derive_key(purpose.context());
         hasher
@@ -183,11 +246,15 @@ impl Pseudonyms {
     }
 }
 
+/// Numbers the sets of keys of this process, so that caches know which one they are of.
+static SERIAL: AtomicU64 = AtomicU64::new(1);
+
 /// A tenant's keys in one epoch.
-#[derive(Debug)]
 pub struct EpochKeys {
     period: Period,
+    serial: u64,
     pseudonym: PseudonymKey,
+    ciphers: Vec<Cipher>,
 }
 
 impl EpochKeys {
@@ -197,9 +264,25 @@ impl EpochKeys {
         self.period
     }
 
+    /// A number that no other keys in this process have.
+    pub(crate) const fn serial(&self) -> u64 {
+        self.serial
+    }
+
     /// The key of pseudonyms.
     pub(crate) const fn pseudonym(&self) -> &PseudonymKey {
         &self.pseudonym
+    }
+
+    /// The first cipher that `pick` takes; `None` if the policy has no rule for it.
+    pub(crate) fn cipher<'k, T>(&'k self, pick: impl FnMut(&'k Cipher) -> Option<T>) -> Option<T> {
+        self.ciphers.iter().find_map(pick)
+    }
+}
+
+impl fmt::Debug for EpochKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EpochKeys({} ciphers)", self.ciphers.len())
     }
 }
 

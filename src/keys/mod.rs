@@ -4,19 +4,29 @@
 //! the record's time a 32-byte pseudonym key is derived. Secrets lie in memory that is not swapped or
 //! dumped, are zeroized when dropped, have no `Display`, and their `Debug` prints nothing of them.
 
+mod cipher;
 mod derive;
+mod digits;
+mod edit;
+mod ipcrypt;
 mod keyring;
 mod locked;
 mod pair;
 mod secrets;
 mod source;
+mod token;
 
-pub use derive::{Epoch, EpochKeys, Period, PseudonymKey, Pseudonyms, Purpose};
-pub use keyring::{Keyring, keyring_entry};
+pub(crate) use cipher::Cipher;
+pub use derive::{Epoch, EpochKeys, Period, PseudonymKey, Pseudonyms, Purpose, Purposes};
+pub(crate) use digits::{DIGITS, Digits};
+pub use edit::{Draft, Entries, Row};
+pub(crate) use ipcrypt::Address;
+pub use keyring::{Keyring, keyring_entry, record_time_ms};
 pub(crate) use pair::Kem;
 pub use pair::{KEY_ID_BYTES, KeyFault, PrivateKey, PublicKey};
 pub use secrets::{NoSecret, SecretIndex, Secrets};
 pub use source::SecretSource;
+pub use token::{Revealed, TOKEN_PREFIX, TOKEN_TEXT_BYTES_MAX, Token, TokenKind};
 
 use crate::error::{Error, Result};
 use locked::Locked;
@@ -25,6 +35,9 @@ use zeroize::Zeroizing;
 
 /// A secret's length in bytes.
 pub const SECRET_BYTES: usize = 32;
+
+/// What tokens call a secret by; two secrets of a keyring have the same once in 2^32 pairs.
+pub type SecretId = [u8; 4];
 
 /// A named secret of the keyring.
 pub struct Secret(Locked);
@@ -47,6 +60,13 @@ impl Secret {
     /// The bytes, for derivation only.
     pub(crate) const fn expose(&self) -> &[u8; SECRET_BYTES] {
         self.0.expose()
+    }
+
+    /// A short name for it that tells nothing of it: the first bytes of another derivation.
+    #[must_use]
+    pub fn id(&self) -> SecretId {
+        let hash = blake3::derive_key("limpid secret id v1", self.expose());
+        std::array::from_fn(|index| hash[index])
     }
 
     /// Is it the same secret? Only for two that were just read from one file.

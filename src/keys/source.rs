@@ -95,29 +95,37 @@ fn read_file(path: &Path) -> std::result::Result<Zeroizing<Vec<u8>>, String> {
     read_all(file)
 }
 
-#[cfg(unix)]
 fn private(file: &File, path: &Path) -> std::result::Result<(), String> {
     use std::os::unix::fs::MetadataExt;
     let found = file.metadata().map_err(|error| error.to_string())?;
-    let (shown, mode) = (path.display(), found.mode() & 0o7777);
-    if found.uid() != 0 && found.uid() != rustix::process::geteuid().as_raw() {
-        return Err(format!(
-            "belongs to another user (uid {}), who could change it: chown it to the user that runs \
-             limpid",
-            found.uid()
-        ));
-    }
-    if mode & 0o077 != 0 {
-        return Err(format!(
-            "others than its owner can reach it (mode {mode:03o}): run `chmod 600 {shown}`"
-        ));
-    }
-    Ok(())
+    let me = rustix::process::geteuid().as_raw();
+    refused(found.uid(), found.gid(), found.mode() & 0o7777, me)
+        .map_or(Ok(()), |why| Err(why.replace("FILE", &path.display().to_string())))
 }
 
-#[cfg(not(unix))]
-fn private(_: &File, _: &Path) -> std::result::Result<(), String> {
-    Ok(())
+/// The superuser, and its group.
+const ROOT: u32 = 0;
+
+/// Why a file of this owner, group and mode is no place for a secret of user `me`. A group may read
+/// what is root's: so Kubernetes mounts secrets (`fsGroup`), and so /etc/shadow is kept.
+fn refused(owner: u32, group: u32, mode: u32, me: u32) -> Option<String> {
+    if owner != ROOT && owner != me {
+        return Some(format!(
+            "belongs to another user (uid {owner}), who could change it: chown it to the user that \
+             runs limpid"
+        ));
+    }
+    let for_a_group = owner == ROOT && (me != ROOT || group != ROOT);
+    let others = if for_a_group { 0o037 } else { 0o077 };
+    (mode & others != 0).then(|| match for_a_group {
+        false => {
+            format!("others than its owner can reach it (mode {mode:03o}): run `chmod 600 FILE`")
+        }
+        true => format!(
+            "others than its owner and readers of its group can reach it (mode {mode:03o}): run \
+             `chmod 440 FILE`; in Kubernetes, mount it with `defaultMode: 0440`"
+        ),
+    })
 }
 
 fn read_variable(name: &str) -> std::result::Result<Zeroizing<Vec<u8>>, String> {
@@ -243,6 +251,22 @@ mod tests {
             assert!(error.contains("chmod 600"), "{error}");
             assert!(!error.contains("canary"), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_root_s_a_group_may_read() {
+        let (me, group, root) = (1_000, 2_000, 0);
+        for mode in [0o400, 0o440, 0o600, 0o640] {
+            assert_eq!(refused(root, group, mode, me), None, "{mode:o}");
+            assert_eq!(refused(root, group, mode, root), None, "{mode:o}: root looks after it");
+            assert_eq!(refused(root, root, mode, me), None, "{mode:o}: OpenShift's group");
+        }
+        for mode in [0o660, 0o650, 0o444, 0o644, 0o602, 0o601] {
+            assert!(refused(root, group, mode, me).is_some(), "{mode:o}");
+        }
+        assert!(refused(me, group, 0o640, me).is_some(), "one's own file is one's own");
+        assert!(refused(root, root, 0o640, root).is_some());
+        assert!(refused(1_001, group, 0o600, me).unwrap().contains("uid 1001"));
     }
 
     #[test]

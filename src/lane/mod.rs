@@ -320,6 +320,12 @@ impl Lane {
         self.flight.len()
     }
 
+    /// Batches that were handed over and are not delivered.
+    #[must_use]
+    pub fn undelivered(&self) -> usize {
+        self.flight.iter().filter(|batch| batch.stage != Stage::Ready).count()
+    }
+
     /// True while the answer to a commit, an abort or a producer's start is waited for.
     #[must_use]
     pub fn settling(&self) -> bool {

@@ -52,6 +52,7 @@ pub fn check(
     }
     let mut rules: Vec<Rule> = built.into_iter().collect::<Option<_>>()?;
     rules.extend(lists.rest());
+    let purposes = rules.iter().filter_map(|rule| rule.transform.purpose()).collect();
     let decided = decided?;
     Some(Plan {
         tenant: tenant?,
@@ -62,7 +63,7 @@ pub fn check(
         header_rules: decided.view.header_rules,
         conditions: decided.conditions.map(Arc::new),
         unlisted: lists.unlisted,
-        pseudonyms,
+        pseudonyms: pseudonyms.map(|pseudonyms| pseudonyms.with(purposes)),
     })
 }
 
@@ -165,6 +166,9 @@ fn without_key(
     rules: &[Option<Rule>],
     reader: &mut Reader<'_>,
 ) {
+    if written.key_unread {
+        return;
+    }
     if let Some(epoch) = &written.epoch {
         reader
             .fault("P003", epoch.span, "`epoch` without `key`")

@@ -88,7 +88,7 @@ pub fn shown(name: &str) -> String {
 }
 
 /// Characters that a name has only in quotes.
-const SPECIAL: [char; 6] = ['.', '*', '[', ']', '"', '$'];
+const SPECIAL: [char; 9] = ['.', '*', '[', ']', '"', '$', ',', ';', '/'];
 
 fn flaw<T>(
     code: &'static str,
@@ -113,6 +113,10 @@ fn other_part(text: &str, part: &str) -> Result<Place, Flaw> {
         None if part.starts_with("key.") || part.starts_with("key[") => {
             let hint = "a record's key is one value: write `$key`";
             flaw("P014", whole, "`$key` has no members", hint)
+        }
+        None if part.starts_with('.') => {
+            let hint = "leave `$.` out: paths begin at the root of the record's value";
+            flaw("P014", whole, "a path does not begin with `$.`", hint)
         }
         None => flaw("P014", whole, format!("`{text}` names no part of a record"), HINT),
     }
@@ -224,6 +228,10 @@ impl Steps<'_> {
             _ if step.contains(['"', ']']) => {
                 let hint = "names with dots, brackets or quotes go in double quotes: '\"a.b\".c'";
                 flaw("P016", at, "a quote or bracket in the middle of a name", hint)
+            }
+            _ if step.contains([',', ';', '/']) => {
+                let hint = "names are joined with dots, and several paths are a list: `[a.b, c]`; a name that has a comma or a slash goes in double quotes: '\"a/b\"'";
+                flaw("P016", at, "a comma or slash in a name", hint)
             }
             _ if step.trim() != step => {
                 let hint = "take the space out, or put the name in double quotes";
@@ -347,7 +355,7 @@ mod tests {
         assert_eq!(value(r#""a.b".c"#), [name("a.b"), name("c")]);
         assert_eq!(value(r#"a."x\"y\\z"[*]"#), [name("a"), name(r#"x"y\z"#), AnyElement]);
         assert_eq!(value(r#""""#), [name("")]);
-        assert_eq!(value("x-y z/@ñ"), [name("x-y z/@ñ")]);
+        assert_eq!(value("x-y z@ñ"), [name("x-y z@ñ")]);
     }
 
     #[test]
@@ -389,6 +397,8 @@ mod tests {
             ("**[*].a", "P015", "[*]"),
             ("a.b]", "P016", "b]"),
             ("a. b", "P016", " b"),
+            ("a/b", "P016", "a/b"),
+            ("a.b, c.d", "P016", "b, c"),
             (r#"a.b"c""#, "P016", r#"b"c""#),
         ];
         for (text, code, bad) in cases {

@@ -31,6 +31,8 @@ pub struct Policy {
     pub version: Option<u64>,
     pub unlisted: Option<At<Unlisted>>,
     pub key: Option<At<String>>,
+    /// There is a `key`, but not one that can be read.
+    pub key_unread: bool,
     pub epoch: Option<At<Option<Duration>>>,
     /// In order, those of included rule sets in their place.
     pub rules: Vec<Rule>,
@@ -68,7 +70,8 @@ pub fn read(node: &Node, shared: &Shared, reader: &mut Reader<'_>) -> Option<Pol
     let tenant = table.need("tenant", reader).and_then(|field| text_at(&field, reader));
     let version = table.need("version", reader).and_then(|field| field.int(0..=i64::MAX, reader));
     let unlisted = table.take("unlisted").and_then(|field| unlisted(&field, reader));
-    let key = table.take("key").and_then(|field| text_at(&field, reader));
+    let key_field = table.take("key");
+    let key = key_field.and_then(|field| key_name(&field, reader));
     let epoch = table.take("epoch").and_then(|field| epoch(&field, reader));
     let rules_field = table.need("rules", reader);
     let items = rules_field.and_then(|field| field.list(reader)).unwrap_or_default();
@@ -89,6 +92,7 @@ pub fn read(node: &Node, shared: &Shared, reader: &mut Reader<'_>) -> Option<Pol
         tenant,
         version: version.and_then(|version| u64::try_from(version).ok()),
         unlisted,
+        key_unread: key_field.is_some() && key.is_none(),
         key,
         epoch,
         rules,
@@ -101,6 +105,19 @@ pub fn read(node: &Node, shared: &Shared, reader: &mut Reader<'_>) -> Option<Pol
 fn text_at(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<At<String>> {
     let value = field.text(reader)?.to_owned();
     Some(At { value, span: field.span() })
+}
+
+/// The name of a keyring's entry. What stands there instead may be the secret itself: no message
+/// shows it.
+fn key_name(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<At<String>> {
+    if !matches!(field.node.kind, NodeKind::Text(_) | NodeKind::Refused) {
+        reader.faults.hide(reader.source, field.span());
+        reader
+            .fault("Y012", field.name_span, "`key` must be a name")
+            .hint("write the name of an entry in the keyring; secrets never stand in a policy");
+        return None;
+    }
+    text_at(field, reader)
 }
 
 /// What happens to what no rule names.
@@ -264,13 +281,30 @@ fn spec(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<At<&'static Spec>>
         return Some(At { value, span: field.span() });
     }
     let names = || transform::TABLE.iter().map(|spec| spec.name);
-    let hint = match nearest(name, names()) {
+    let lower = name.to_lowercase();
+    let called = CALLED.iter().find(|(words, _)| words.contains(&lower.as_str()));
+    let hint = match called.map(|(_, meant)| *meant).or_else(|| nearest(name, names())) {
+        Some("pseudonymize") if lower.contains("sha") => {
+            "did you mean `pseudonymize`? a hash without a key is undone by trying all values"
+                .into()
+        }
         Some(meant) => format!("did you mean `{meant}`?"),
         None => format!("there are {}", listed(names())),
     };
     reader.fault("P005", field.span(), format!("unknown transform `{name}`")).hint(hint);
     None
 }
+
+/// What transforms are called elsewhere.
+const CALLED: &[(&[&str], &str)] = &[
+    (&["delete", "del", "remove", "omit", "exclude", "discard"], "drop"),
+    (&["hash", "sha256", "sha1", "hmac", "pseudonym"], "pseudonymize"),
+    (&["truncate", "anonymize_ip", "mask_ip", "subnet"], "truncate_ip"),
+    (&["obfuscate", "star", "partial"], "mask"),
+    (&["replace", "constant"], "set"),
+    (&["null", "blank", "censor", "clear"], "redact"),
+    (&["allow", "pass", "include", "retain"], "keep"),
+];
 
 fn mismatch(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<OnMismatch> {
     let index = field.one_of(&["redact", "keep", "quarantine"], reader)?;

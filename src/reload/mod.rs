@@ -146,6 +146,12 @@ impl Start {
         config.check_default_policies(&policies)?;
         Ok(Self { library, loaded, in_force: Arc::new(InForce::new(policies)) })
     }
+
+    /// Tells that they are in force.
+    pub fn tell(&self, metrics: &Metrics, health: &Health) {
+        metrics.policies(&self.in_force.current());
+        self.loaded.tell(metrics, health);
+    }
 }
 
 /// Reloads what `library` holds into `in_force`.

@@ -97,7 +97,8 @@ impl Summary {
     }
 }
 
-/// Runs the lanes until `stop` is asked or one fails for good.
+/// Runs the lanes until `stop` is asked or one fails for good. Whoever puts policies in force announces
+/// them to the metrics ([`Metrics::policies`]).
 ///
 /// # Errors
 /// What the configuration or the cluster lacks, or what ended a lane.
@@ -122,7 +123,6 @@ fn run_lanes(
     health: &Health,
     stop: &Stop,
 ) -> Result<Summary> {
-    metrics.policies(&policies.current());
     let Some(membership) = start::look(config, stop)? else { return Ok(Summary::default()) };
     let routes = Routes::new(config);
     let tools = |lane| Tools {

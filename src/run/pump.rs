@@ -67,6 +67,8 @@ pub struct Pump<'a, B: Broker> {
     /// By source topic: its route and its clean topic, once seen.
     ways: Vec<Option<Way>>,
     spare: Vec<Batch>,
+    /// What the arenas of `spare` hold.
+    spare_bytes: usize,
     fetched: Option<B::Fetched>,
     /// Batches in flight, in the order of their numbers.
     works: VecDeque<Work<B::Fetched>>,
@@ -112,6 +114,7 @@ impl<'a, B: Broker> Pump<'a, B> {
             tools,
             ways: Vec::new(),
             spare: Vec::new(),
+            spare_bytes: 0,
             fetched: None,
             works: VecDeque::new(),
             hand: None,
@@ -246,8 +249,8 @@ impl<'a, B: Broker> Pump<'a, B> {
                 self.rewound(outcome)?;
             }
             Action::Leave => {
-                if self.lane.in_flight() > 0 {
-                    let batches = self.lane.in_flight();
+                let batches = self.lane.undelivered();
+                if batches > 0 {
                     tracing::warn!(batches, "not drained in time; they will be read again");
                 }
                 self.broker.leave();
@@ -303,6 +306,7 @@ impl<'a, B: Broker> Pump<'a, B> {
         // The one place that asks which policies are in force: a batch has one answer.
         let policies = self.tools.policies.current();
         let mut batch = self.spare.pop().unwrap_or_default();
+        self.spare_bytes -= batch.arena_bytes();
         let begin = Instant::now();
         for index in 0..fetched.len() {
             let record = fetched.record(index);
@@ -479,9 +483,11 @@ impl<'a, B: Broker> Pump<'a, B> {
 
     fn reuse(&mut self, parcel: Parcel<B::Fetched>) {
         let mut batch = parcel.batch;
-        if self.spare.len() < SPARE_MAX {
+        let bytes = self.spare_bytes + batch.arena_bytes();
+        if self.spare.len() < SPARE_MAX && bytes <= self.tools.bounds.bytes {
             batch.clear();
             self.spare.push(batch);
+            self.spare_bytes = bytes;
         }
     }
 

@@ -7,16 +7,21 @@ mod bucket;
 mod canonical;
 mod decimal;
 mod drop;
+mod encrypt_digits;
+mod encrypt_ip;
 mod keep;
 mod mask;
 mod pseudonymize;
+mod recent;
 mod redact;
 mod round;
 mod set;
 mod strip_query;
+mod tokenize;
 mod truncate_ip;
 
 pub use pseudonymize::{HASH_CHARS, spell_hash};
+pub use recent::Recent;
 pub use redact::{REDACTED, Redact};
 
 use crate::format::paths::OnContainer;
@@ -46,6 +51,23 @@ pub struct Context<'a> {
     pub keys: Option<&'a EpochKeys>,
     /// Whose values they are.
     pub place: Place<'a>,
+    /// Addresses encrypted before; `None`: each is encrypted anew.
+    pub recent: Option<&'a mut Recent>,
+    /// How many values of this record were drawn from its place.
+    pub drawn: u32,
+}
+
+impl Context<'_> {
+    /// Gives `draw` the keys, and bytes that no other value has: topic with its length, partition,
+    /// offset, and how many in this record were drawn before.
+    fn drawing<T>(&mut self, draw: impl FnOnce(&EpochKeys, &[&[u8]]) -> Option<T>) -> Option<T> {
+        let Place { topic, partition, offset, .. } = self.place;
+        let length = u32::try_from(topic.len()).unwrap_or(u32::MAX).to_le_bytes();
+        let (partition, offset) = (partition.to_le_bytes(), offset.to_le_bytes());
+        let drawn = self.drawn.to_le_bytes();
+        self.drawn += 1;
+        draw(self.keys?, &[&length, topic.as_bytes(), &partition, &offset, &drawn])
+    }
 }
 
 /// Which record it is. What is made of it is the same when the record is read again.
@@ -242,6 +264,12 @@ pub enum Transform {
     TruncateIp(truncate_ip::TruncateIp),
     /// See `pseudonymize.rs`.
     Pseudonymize(pseudonymize::Pseudonymize),
+    /// See `encrypt_ip.rs`.
+    EncryptIp(encrypt_ip::EncryptIp),
+    /// See `encrypt_digits.rs`.
+    EncryptDigits(encrypt_digits::EncryptDigits),
+    /// See `tokenize.rs`.
+    Tokenize,
     /// See `strip_query.rs`.
     StripQuery(strip_query::StripQuery),
     /// See `round.rs`.
@@ -267,6 +295,9 @@ impl Transform {
             Self::Mask(mask) => mask.apply(value, out),
             Self::TruncateIp(truncate_ip) => truncate_ip.apply(value, out),
             Self::Pseudonymize(pseudonymize) => pseudonymize.apply(value, context, out),
+            Self::EncryptIp(encrypt_ip) => encrypt_ip.apply(value, context, out),
+            Self::EncryptDigits(encrypt_digits) => encrypt_digits.apply(value, context, out),
+            Self::Tokenize => tokenize::apply(value, context, out),
             Self::StripQuery(strip_query) => strip_query.apply(value, out),
             Self::Round(round) => round.apply(value, out),
             Self::Bucket(bucket) => bucket.apply(value, out),
@@ -278,6 +309,9 @@ impl Transform {
     pub fn purpose(&self) -> Option<Purpose> {
         match self {
             Self::Pseudonymize(_) => Some(Purpose::Pseudonym),
+            Self::EncryptIp(encrypt_ip) => Some(encrypt_ip.purpose()),
+            Self::EncryptDigits(_) => Some(Purpose::Digits),
+            Self::Tokenize => Some(Purpose::Token),
             _ => None,
         }
     }
@@ -339,6 +373,9 @@ pub static TABLE: &[&Spec] = &[
     &mask::SPEC,
     &truncate_ip::SPEC,
     &pseudonymize::SPEC,
+    &encrypt_ip::SPEC,
+    &encrypt_digits::SPEC,
+    &tokenize::SPEC,
     &strip_query::SPEC,
     &round::SPEC,
     &bucket::SPEC,

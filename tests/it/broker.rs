@@ -416,6 +416,7 @@ impl Scene {
         let config = config::load(&self.config())?;
         let policies = Start::new(&config)?.in_force;
         let metrics = Metrics::new(&["web".to_owned()]);
+        metrics.policies(&policies.current());
         let outcome = run::run(&config, &policies, &metrics, &Health::new(config.lanes), stop);
         // Whoever waits for its records should learn why they do not come.
         outcome.inspect_err(|error| eprintln!("the service ended: {error}"))

@@ -124,3 +124,29 @@ fn json_for_programs() {
     let fault = &report["files"][1]["faults"][0];
     assert_eq!((&fault["code"], &fault["line"]), (&"P032".into(), &5.into()));
 }
+
+#[test]
+fn a_code_is_explained() {
+    let dir = folder(&[]);
+    let (code, out, err) = check(dir.path(), &["--explain", "p010"]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(out.starts_with("P010: a path with a missing name\n\nTwo dots"), "{out}");
+    assert!(out.contains("\nRight:\n    tenant: acme\n"), "{out}");
+    let (code, _, err) = check(dir.path(), &["--explain", "P999"]);
+    assert_eq!(
+        (code, err.as_str()),
+        (Some(2), "limpid: there is no code P999; codes look like P014\n")
+    );
+}
+
+#[test]
+fn annotations_for_a_pull_request() {
+    let dir = folder(&[("a,b.yaml", "tenant: a\nversion: 1\nrules: [{fields: x, do: dorp}]\n")]);
+    let (code, out, err) = check(dir.path(), &["--format", "github", "a,b.yaml"]);
+    assert_eq!((code, err.as_str()), (Some(2), ""));
+    assert_eq!(
+        out,
+        "::error file=a%2Cb.yaml,line=3,col=25,title=P005::unknown transform `dorp`%0A\
+         did you mean `drop`?\n"
+    );
+}

@@ -320,6 +320,12 @@ fn manifests_run_as_nobody_and_name_a_secret_instead_of_holding_one() {
     for variable in list(at(container, &["env"])) {
         assert!(at(variable, &["value"]).is_none(), "a secret's value stands in the manifest");
     }
+    assert!(at(spec, &["securityContext", "fsGroup"]).is_some(), "nobody may read the keyring");
+    let volumes = list(at(spec, &["volumes"]));
+    let secrets: Vec<_> = volumes.iter().filter_map(|volume| at(volume, &["secret"])).collect();
+    assert_eq!(secrets.len(), 1);
+    let mode = at(secrets[0], &["defaultMode"]).expect("a mode");
+    assert_eq!(text(mode), "0440", "limpid refuses a keyring that others can read");
     let user = text(at(spec, &["securityContext", "runAsUser"]).unwrap()).to_owned();
     let dockerfile = read("deploy/Dockerfile");
     assert!(dockerfile.contains(&format!("USER {user}:")), "another user than the image's");

@@ -1,11 +1,12 @@
 //! Policies and keys without a restart, through the program: a signal, a request, a file that
 //! changes. No broker is needed: limpid waits for one and reloads meanwhile.
 
-use crate::cli::limpid;
+use crate::cli::{limpid, run};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -35,10 +36,13 @@ impl Service {
         fs::create_dir(dir.path().join("policies")).unwrap();
         let config = format!(
             "brokers: 127.0.0.1:1\nlanes: 1\npolicies: policies\nreload: {{watch: {watch}}}\n\
-             admin: {{listen: '127.0.0.1:0'}}\nquarantine: {{topic: q}}\n\
+             keyring: {{file: keyring.yaml}}\nadmin: {{listen: '127.0.0.1:0'}}\nquarantine: {{topic: q}}\n\
              routes: [{{name: web, topics: [raw], clean: clean, default_policy: acme}}]\n"
         );
         fs::write(dir.path().join("limpid.yaml"), config).unwrap();
+        let keyring = dir.path().join("keyring.yaml");
+        fs::write(&keyring, run(&["keys", "new", "acme"], b"").stdout).unwrap();
+        fs::set_permissions(&keyring, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(dir.path().join("policies/acme.yaml"), policy("acme", 1)).unwrap();
         let config = dir.path().join("limpid.yaml");
         let mut command = limpid(&["run", "--log", "json", "--config", config.to_str().unwrap()]);
@@ -79,6 +83,13 @@ impl Service {
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         (head.lines().next().unwrap().to_owned(), body.to_owned())
+    }
+
+    fn keys(&self, args: &[&str]) {
+        let keyring = self.dir.path().join("keyring.yaml");
+        let keys = ["--keys", keyring.to_str().unwrap()];
+        let run = run(&[&["keys"], args, &keys].concat(), b"");
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
     }
 
     fn reload(&self) -> (String, Value) {
@@ -172,6 +183,31 @@ fn a_route_s_default_policy_cannot_be_taken_away() {
     // Still so when nothing has changed since.
     assert_eq!(service.reload().1["outcome"], "refused");
     service.has_metric("limpid_policy_info{rules=\"0\",tenant=\"acme\",version=\"1\"} 1");
+}
+
+#[test]
+fn keys_are_rotated_and_destroyed_without_a_restart() {
+    let service = Service::start("never");
+    let keyed = "tenant: acme\nversion: 1\nkey: acme\nrules: [{fields: a, do: pseudonymize}]\n";
+    service.write("acme.yaml", keyed);
+    service.write("beta.yaml", &policy("beta", 1));
+    service.reload();
+    for change in [
+        &["rotate", "acme", "--from", "2026-01-01", "--yes"][..],
+        &["destroy", "acme", "--before", "2026-01-01", "--yes"],
+    ] {
+        service.keys(change);
+        let report = service.reload().1;
+        let outcome = (&report["outcome"], &report["policies"], &report["compiled"]);
+        assert_eq!(outcome, (&"loaded".into(), &2.into(), &1.into()), "{change:?}");
+    }
+    fs::write(service.dir.path().join("keyring.yaml"), "acme: {secret: canary}\n").unwrap();
+    let report = service.reload().1;
+    assert_eq!(report["outcome"], "refused");
+    assert!(
+        !report.to_string().contains("canary") && report.to_string().contains("K002"),
+        "{report}"
+    );
 }
 
 #[test]

@@ -1,10 +1,12 @@
-//! The contracts that another language can check: pseudonyms made by tests/vectors/pseudonym.py.
+//! The contracts that another language can check: pseudonyms, encrypted addresses, tokens and digits,
+//! made by the scripts in tests/vectors.
 
 use data_encoding::HEXLOWER;
 use limpid::format::{Out, Scalar};
-use limpid::keys::{Epoch, Pseudonyms, Secret, Secrets};
-use limpid::transform::{Arg, Context, Outcome, named};
+use limpid::keys::{Epoch, EpochKeys, Pseudonyms, Purpose, Secret, Secrets, Token};
+use limpid::transform::{Arg, Context, Outcome, Place, named};
 use serde_json::Value;
+use std::sync::Arc;
 
 #[test]
 fn pseudonyms_are_those_of_the_vectors() {
@@ -38,4 +40,84 @@ fn pseudonym(vector: &Value) -> String {
 
 fn text<'a>(vector: &'a Value, member: &str) -> &'a str {
     vector[member].as_str().unwrap()
+}
+
+/// The keys of a vector's secret, tenant and time.
+fn epoch_keys(vector: &Value) -> EpochKeys {
+    let secret = HEXLOWER.decode(text(vector, "secret").as_bytes()).unwrap();
+    let secret = Secrets::from(Secret::new(secret.try_into().unwrap()));
+    let epoch = Epoch::every_ms(vector["epoch_ms"].as_u64().unwrap());
+    use Purpose::{Digits, IpDeterministic, IpNd, IpNdx, IpPrefix, Token};
+    let purposes = [IpDeterministic, IpPrefix, IpNd, IpNdx, Digits, Token];
+    let source =
+        Pseudonyms::new(secret, text(vector, "tenant"), epoch).with(purposes.into_iter().collect());
+    source.keys(source.period(vector["timestamp_ms"].as_i64()).unwrap())
+}
+
+/// What a transform writes for a value in a place.
+fn written(
+    name: &str,
+    arguments: &[Arg],
+    value: Scalar<'_>,
+    keys: &EpochKeys,
+    (place, drawn): (Place<'_>, u32),
+) -> String {
+    let transform = (named(name).unwrap().build)(arguments).unwrap();
+    let mut context = Context { keys: Some(keys), place, drawn, ..Context::default() };
+    let mut bytes = Vec::new();
+    let outcome = transform.apply(value, &mut context, &mut Out::plain(&mut bytes));
+    assert_eq!(outcome, Outcome::Replaced);
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn addresses_are_those_of_the_vectors() {
+    let vectors: Vec<Value> =
+        serde_json::from_str(include_str!("../vectors/addresses-v1.json")).unwrap();
+    assert_eq!(vectors.len(), 8);
+    for vector in &vectors {
+        let keys = epoch_keys(vector);
+        let int = |member: &str| vector[member].as_i64().unwrap();
+        let place = Place {
+            topic: text(vector, "topic"),
+            partition: int("partition").try_into().unwrap(),
+            offset: int("offset"),
+            key: None,
+        };
+        let place = (place, int("drawn").try_into().unwrap());
+        let ip = Scalar::Text(text(vector, "ip"));
+        let made = |mode| written("encrypt_ip", &[Arg::Word(mode)], ip, &keys, place);
+        for mode in ["deterministic", "prefix", "ndx"] {
+            assert_eq!(made(mode), text(vector, mode), "{mode} {vector}");
+        }
+        assert_eq!(made("nd")[..16], *text(vector, "nd_tweak"), "{vector}");
+    }
+}
+
+#[test]
+fn tokens_are_those_of_the_vectors() {
+    let vectors: Vec<Value> =
+        serde_json::from_str(include_str!("../vectors/tokens-v1.json")).unwrap();
+    assert_eq!(vectors.len(), 24);
+    let nowhere = (Place::default(), 0);
+    for vector in &vectors {
+        let keys = epoch_keys(vector);
+        let value = match text(vector, "kind") {
+            "text" => Scalar::Text(text(vector, "value")),
+            _ => Scalar::Number(text(vector, "value")),
+        };
+        let token = written("tokenize", &[], value, &keys, nowhere);
+        assert_eq!(token, text(vector, "token"), "{vector}");
+        let secret = HEXLOWER.decode(text(vector, "secret").as_bytes()).unwrap();
+        let secret = Arc::new(Secret::new(secret.try_into().unwrap()));
+        let revealed = Token::parse(&token).unwrap().open(&secret, text(vector, "tenant"));
+        assert_eq!(revealed.unwrap().expose(), text(vector, "value"));
+        for (member, kept) in [("digits", 0), ("digits_behind_4", 4)] {
+            if let Some(digits) = vector.get(member) {
+                let arguments = [Arg::Int(kept), Arg::Flag(false)];
+                let made = written("encrypt_digits", &arguments, value, &keys, nowhere);
+                assert_eq!(made, digits.as_str().unwrap(), "{vector}");
+            }
+        }
+    }
 }

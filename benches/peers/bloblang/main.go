@@ -3,10 +3,12 @@
 //
 //	peer-bloblang web|audit FILE ROUNDS        one line of figures on stdout
 //	peer-bloblang web|audit FILE out OUTPUT    the clean lines
+//	peer-bloblang corners FILE each            what a stream makes of each line
 package main
 
 import (
 	"bytes"
+	"context"
 	"embed"
 	"encoding/json"
 	"fmt"
@@ -22,7 +24,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 )
 
-//go:embed web.blobl audit.blobl
+//go:embed web.blobl audit.blobl corners.blobl
 var mappings embed.FS
 
 func main() {
@@ -34,6 +36,10 @@ func main() {
 	corpus, file, what := os.Args[1], os.Args[2], os.Args[3]
 	text, err := os.ReadFile(file)
 	check(err)
+	if what == "each" {
+		stream(corpus, bytes.Split(bytes.TrimSpace(text), []byte("\n")))
+		return
+	}
 	mapping := parse(corpus)
 	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
 	if what == "out" {
@@ -58,6 +64,38 @@ func main() {
 		"peer": "bloblang", "corpus": corpus, "bytes": size, "records": len(lines), "seconds": seconds,
 	}
 	check(json.NewEncoder(os.Stdout).Encode(figures))
+}
+
+// Prints what comes out of a stream whose one processor is the mapping, as a topic would get it.
+func stream(corpus string, lines [][]byte) {
+	source, err := mappings.ReadFile(corpus + ".blobl")
+	check(err)
+	builder := service.NewStreamBuilder()
+	check(builder.SetLoggerYAML("level: NONE"))
+	check(builder.AddProcessorYAML("mapping: " + strconv.Quote(string(source))))
+	produce, err := builder.AddProducerFunc()
+	check(err)
+	number := 0
+	check(builder.AddConsumerFunc(func(_ context.Context, message *service.Message) error {
+		number++
+		body, err := message.AsBytes()
+		check(err)
+		failed := ""
+		if message.GetError() != nil {
+			failed = " (failed: " + message.GetError().Error() + ")"
+		}
+		fmt.Printf("%d: %s%s\n", number, body, failed)
+		return nil
+	}))
+	built, err := builder.Build()
+	check(err)
+	go func() {
+		for _, line := range lines {
+			check(produce(context.Background(), service.NewMessage(line)))
+		}
+		check(built.StopWithin(10 * time.Second))
+	}()
+	check(built.Run(context.Background()))
 }
 
 func parse(corpus string) *bloblang.Executor {

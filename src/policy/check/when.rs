@@ -1,6 +1,8 @@
 //! Conditions → the views of a plan: one for every answer that a record can give.
 
-use super::super::conditions::{Answer, Conditions, Tested, VIEWS_MAX, View, When, classes_of};
+use super::super::conditions::{
+    Answer, Conditions, Term, Tested, VIEWS_MAX, View, When, classes_of,
+};
 use super::decide::Board;
 use crate::document::Reader;
 use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
@@ -72,7 +74,7 @@ fn tested(field: &[Segment], written: &[&Condition]) -> Tested {
     };
     let mut kinds: Vec<Vec<bool>> = Vec::new();
     let mut literals = Vec::new();
-    for literal in terms().flat_map(|term| term.literals()).collect::<BTreeSet<_>>() {
+    for literal in terms().flat_map(Term::literals).collect::<BTreeSet<_>>() {
         // A field that is not there may mean any of its values.
         let answers = [true, false].map(|exists| Answer { value: Some(literal), exists });
         let kind: Vec<bool> =

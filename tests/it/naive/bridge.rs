@@ -1,13 +1,13 @@
 //! From the twin's words to limpid's: a [`Policy`] as a plan, a text through the engine.
 
-use super::forms::{Form, What};
+use super::forms::{Form, Mode, What};
 use super::transforms::Keys;
 use super::{Action, Bounds, Expected, Flaw, Policy};
 use limpid::document::{Faults, Source};
 use limpid::engine::{Batch, Engine, Limits, Outcome, Route, TenantSource};
 use limpid::error::Reason;
 use limpid::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment, Strictness};
-use limpid::keys::{Epoch, EpochKeys, Pseudonyms, Secret, Secrets};
+use limpid::keys::{Epoch, EpochKeys, Pseudonyms, Purpose, Purposes, Secret, Secrets};
 use limpid::policy::{HeaderName, OnMismatch, Plan, Policies, Rule};
 use limpid::record::{NO_HEADERS, Raw, Record};
 use limpid::scan::Scanner;
@@ -87,7 +87,9 @@ pub fn plan_for(tenant: &str, policy: &Policy) -> Option<Plan> {
         header_rules,
         conditions: None,
         unlisted: policy.unlisted,
-        pseudonyms: Some(Pseudonyms::new(secret, tenant, Epoch::every_ms(EPOCH_MS))),
+        pseudonyms: Some(
+            Pseudonyms::new(secret, tenant, Epoch::every_ms(EPOCH_MS)).with(every_purpose()),
+        ),
     })
 }
 
@@ -167,6 +169,20 @@ fn form_arguments(form: &Form) -> (&'static str, Vec<(&'static str, Arg)>) {
             let what = ("as", Arg::Word(word));
             ("pseudonymize", vec![text("prefix", prefix), what, text("country", country)])
         }
+        Form::EncryptIp(mode) => {
+            let word = match mode {
+                Mode::Deterministic => "deterministic",
+                Mode::Prefix => "prefix",
+                Mode::Nd => "nd",
+                Mode::Ndx => "ndx",
+            };
+            ("encrypt_ip", vec![("mode", Arg::Word(word))])
+        }
+        Form::EncryptDigits { keep_first, luhn } => {
+            let luhn = ("luhn", Arg::Flag(*luhn));
+            ("encrypt_digits", vec![("keep_first", int(*keep_first)), luhn])
+        }
+        Form::Tokenize => ("tokenize", vec![]),
         Form::BucketBySize { size, low: lows } => {
             ("bucket", vec![("size", Arg::Int(*size)), low(*lows)])
         }
@@ -201,10 +217,16 @@ fn argument(param: &Param, given: &[(&str, Arg)]) -> Arg {
     }
 }
 
+fn every_purpose() -> Purposes {
+    use Purpose::{Digits, IpDeterministic, IpNd, IpNdx, IpPrefix, Token};
+    [IpDeterministic, IpPrefix, IpNd, IpNdx, Digits, Token].into_iter().collect()
+}
+
 /// limpid's own keys of made policies at [`TIMESTAMP_MS`].
 pub fn epoch_keys() -> EpochKeys {
     let epoch = Epoch::every_ms(EPOCH_MS);
-    let source = Pseudonyms::new(Secrets::from(Secret::new(SECRET)), TENANT, epoch);
+    let source =
+        Pseudonyms::new(Secrets::from(Secret::new(SECRET)), TENANT, epoch).with(every_purpose());
     source.keys(source.period(Some(TIMESTAMP_MS)).expect("a time"))
 }
 

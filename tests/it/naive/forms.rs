@@ -21,6 +21,12 @@ pub enum Form {
         what: What,
         prefix: String,
     },
+    EncryptIp(Mode),
+    EncryptDigits {
+        keep_first: usize,
+        luhn: bool,
+    },
+    Tokenize,
     BucketBySize {
         size: i64,
         low: bool,
@@ -29,6 +35,15 @@ pub enum Form {
         edges: Vec<i64>,
         low: bool,
     },
+}
+
+/// How addresses are encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Deterministic,
+    Prefix,
+    Nd,
+    Ndx,
 }
 
 /// What a value is taken for.
@@ -80,6 +95,31 @@ impl Form {
             (Self::PseudonymOf { what, prefix }, Text(text) | Number(text)) => {
                 let canonical = canonical(what, text);
                 canonical.map_or(Done::Mismatch, |text| Done::Text(pseudonym(prefix, &text, keys)))
+            }
+            (Self::EncryptIp(mode), Text(text)) => {
+                encrypted_list(*mode, text, keys).map_or(Done::Mismatch, Done::Text)
+            }
+            (Self::EncryptDigits { keep_first, luhn }, Text(text)) => {
+                let separators = |c: char| " -./()+".contains(c);
+                let digits = text.replace(separators, "");
+                let mut after = encrypted_digits(&digits, *keep_first, *luhn, false, keys)
+                    .map(|digits| digits.into_bytes().into_iter());
+                let mut next = |c: char| match &mut after {
+                    Some(digits) if c.is_ascii_digit() => digits.next().map_or(c, char::from),
+                    _ => c,
+                };
+                let text: String = text.chars().map(&mut next).collect();
+                after.map_or(Done::Mismatch, |_| Done::Text(text))
+            }
+            (Self::EncryptDigits { keep_first, luhn }, Number(text)) => {
+                encrypted_digits(text, *keep_first, *luhn, true, keys)
+                    .map_or(Done::Mismatch, Done::Number)
+            }
+            (Self::Tokenize, Text(text)) if text.len() <= 1024 => {
+                Done::Text(keys.token(b's', text))
+            }
+            (Self::Tokenize, Number(text)) if text.len() <= 1024 => {
+                Done::Text(keys.token(b'n', text))
             }
             (Self::BucketBySize { size, low }, Text(text)) if is_number(text) => {
                 bucket(floor(text).map(|floor| by_size(floor, *size)), *low, Done::Text)
@@ -166,6 +206,115 @@ fn phone(text: &str, country: &str) -> Option<String> {
         format!("{country}{digits}")
     };
     (4..=15).contains(&with_code.len()).then_some(with_code)
+}
+
+/// `encrypt_ip`. All of a list is read before anything is encrypted.
+fn encrypted_list(mode: Mode, text: &str, keys: &Keys) -> Option<String> {
+    let parts: Option<Vec<(&str, IpAddr)>> =
+        text.split(',').map(|part| Some((part, ip(part)?))).collect();
+    let parts = parts?.into_iter().map(|(part, address)| {
+        let bare = part.trim_matches(' ');
+        let (before, after) = part.split_at(part.find(bare).expect("it is in there"));
+        let after = &after[bare.len()..];
+        format!("{before}{}{after}", encrypted_one(mode, bare, address, keys))
+    });
+    Some(parts.collect::<Vec<String>>().join(","))
+}
+
+/// One address, which stands in `dressed`.
+fn encrypted_one(mode: Mode, dressed: &str, address: IpAddr, keys: &Keys) -> String {
+    let bracketed = dressed.starts_with('[');
+    let is_v4 = dressed.split(':').next().is_some_and(|host| host.parse::<Ipv4Addr>().is_ok());
+    let port = if bracketed {
+        dressed.split_once(']').map_or("", |(_, port)| port)
+    } else if is_v4 {
+        dressed.find(':').map_or("", |colon| &dressed[colon..])
+    } else {
+        ""
+    };
+    let address = match mode {
+        Mode::Deterministic => {
+            let key = keys.derive("limpid encrypt_ip deterministic v1");
+            ipcrypt_rs::Ipcrypt::new(key).encrypt_ipaddr(address)
+        }
+        Mode::Prefix => {
+            let key = keys.derive("limpid encrypt_ip prefix v1");
+            ipcrypt_rs::IpcryptPfx::new(key).encrypt_ipaddr(address)
+        }
+        Mode::Nd => {
+            let key = keys.derive("limpid encrypt_ip nd v1");
+            let tweak = Some(keys.tweak());
+            let sealed = ipcrypt_rs::IpcryptNd::new(key).encrypt_ipaddr(address, tweak);
+            return worn(&data_encoding::HEXLOWER.encode(&sealed), bracketed, port);
+        }
+        Mode::Ndx => {
+            let key = keys.derive("limpid encrypt_ip ndx v1");
+            let tweak = Some(keys.tweak());
+            let sealed = ipcrypt_rs::IpcryptNdx::new(key).encrypt_ipaddr(address, tweak);
+            return worn(&data_encoding::HEXLOWER.encode(&sealed), bracketed, port);
+        }
+    };
+    match address {
+        // It came inside an IPv6 address, and goes so.
+        IpAddr::V4(address) if !is_v4 => worn(&format!("::ffff:{address}"), bracketed, port),
+        IpAddr::V6(_) if is_v4 && !port.is_empty() => worn(&address.to_string(), true, port),
+        address => worn(&address.to_string(), bracketed, port),
+    }
+}
+
+fn worn(address: &str, bracketed: bool, port: &str) -> String {
+    if bracketed { format!("[{address}]{port}") } else { format!("{address}{port}") }
+}
+
+/// `encrypt_digits`, on a row of digits; `None` if it is none, or too short, or not right.
+fn encrypted_digits(
+    row: &str,
+    keep_first: usize,
+    luhn: bool,
+    number: bool,
+    keys: &Keys,
+) -> Option<String> {
+    if !row.bytes().all(|byte| byte.is_ascii_digit()) || row.len() > 45 {
+        return None;
+    }
+    let (row, check) = row.split_at_checked(row.len().checked_sub(usize::from(luhn))?)?;
+    if luhn && check != luhn_digit(row) {
+        return None;
+    }
+    let (kept, rest) = row.split_at_checked(keep_first)?;
+    let begins = number && kept.is_empty();
+    if rest.len() < 6 + usize::from(begins) || rest.len() > 36 {
+        return None;
+    }
+    let key: [u8; 32] = keys.derive("limpid encrypt_digits v1");
+    let ff1 = fpe::ff1::FF1::<aes::Aes256Enc>::new(&key, 10).expect("a radix");
+    let mut numerals: Vec<u16> = rest.bytes().map(|byte| u16::from(byte - b'0')).collect();
+    loop {
+        let row = fpe::ff1::FlexibleNumeralString::from(numerals);
+        numerals = ff1.encrypt(kept.as_bytes(), &row).expect("in range").into();
+        if !begins || numerals[0] != 0 {
+            break;
+        }
+    }
+    let digits: String = numerals.iter().map(ToString::to_string).collect();
+    let row = format!("{kept}{digits}");
+    let check = if luhn { luhn_digit(&row) } else { String::new() };
+    Some(row + &check)
+}
+
+/// What makes the sum of all digits, every second one from the right doubled and its own digits
+/// added, end in zero.
+fn luhn_digit(row: &str) -> String {
+    let fits = |check: &u32| {
+        let digits = format!("{row}{check}");
+        let digits = digits.chars().rev().map(|c| c.to_digit(10).expect("a digit"));
+        let sum: u32 = digits
+            .enumerate()
+            .map(|(at, digit)| if at % 2 == 1 { digit * 2 / 10 + digit * 2 % 10 } else { digit })
+            .sum();
+        sum.is_multiple_of(10)
+    };
+    (0..10).find(fits).expect("one does").to_string()
 }
 
 /// One address, in any dress.

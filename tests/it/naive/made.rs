@@ -5,7 +5,7 @@
 //! few addresses and URLs in all their spellings. What is there by choice 0 is the simplest, so
 //! that a source which has run dry ends quickly.
 
-use super::forms::{Form, What};
+use super::forms::{Form, Mode, What};
 use super::{Action, Bounds, Parts, Policy, Rule};
 use limpid::format::paths::Segment;
 use limpid::policy::{OnMismatch, Unlisted};
@@ -126,7 +126,20 @@ const PHONES: [&str; 12] = [
     "+49 170 x12",
 ];
 
-const NUMBERS: [&str; 36] = [
+const CARDS: [&str; 8] = [
+    "4111111111111111",
+    "5500 0000 0000 0004",
+    "3400-0000-0000-009",
+    "4111111111111112",
+    "123456",
+    "12345",
+    "DE89 3704 0044 0532 0130 00",
+    "123456789012345678901234567890123456789012345",
+];
+
+const NUMBERS: [&str; 38] = [
+    "4111111111111111",
+    "1234567",
     "0",
     "-0",
     "-0.0",
@@ -331,7 +344,7 @@ fn value(choices: &mut Choices<'_>, depth: usize, out: &mut String) {
             spelled(choices, |_| url, out);
         }
         10 => {
-            let texts = [&NUMBERS[..], &EMAILS, &PHONES][choices.below(3)];
+            let texts = [&NUMBERS[..], &EMAILS, &PHONES, &CARDS][choices.below(4)];
             spelled(choices, choices_text(texts), out);
         }
         11 => deep(choices, out),
@@ -630,7 +643,7 @@ pub fn action(choices: &mut Choices<'_>) -> Action {
 }
 
 fn form(choices: &mut Choices<'_>) -> Form {
-    match choices.below(6) {
+    match choices.below(9) {
         0 => Form::RedactAs {
             text: choices.of(&["gone", "", "\"é"]).to_owned(),
             keep_kind: choices.once_in(2),
@@ -645,7 +658,15 @@ fn form(choices: &mut Choices<'_>) -> Form {
             .clone(),
             prefix: choices.of(&["", "u_"]).to_owned(),
         },
-        4 => Form::BucketBySize {
+        4 => Form::EncryptIp(
+            [Mode::Deterministic, Mode::Prefix, Mode::Nd, Mode::Ndx][choices.below(4)],
+        ),
+        5 => Form::EncryptDigits {
+            keep_first: [0, 6, 8][choices.below(3)],
+            luhn: choices.once_in(2),
+        },
+        6 => Form::Tokenize,
+        7 => Form::BucketBySize {
             size: [1, 10, 7, 1_000_000_000_000_000][choices.below(4)],
             low: choices.once_in(2),
         },

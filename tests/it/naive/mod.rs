@@ -540,12 +540,14 @@ impl Walk<'_> {
 
     /// Does anything in this container, which a rule takes, stay?
     fn anything_stays(&mut self, container: &Node, taken: &[bool]) -> bool {
-        let mut stays = false;
+        let (mut stays, drawn) = (false, self.keys.drawn.get());
         for child in self.children(container) {
             self.steps.push(child.step.clone());
             stays |= self.fate(child.value, taken) != Fate::Goes;
             self.steps.pop();
         }
+        // This was only a look.
+        self.keys.drawn.set(drawn);
         stays
     }
 

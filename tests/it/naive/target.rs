@@ -9,7 +9,7 @@ use limpid::document::{Faults, Source};
 use limpid::format::paths::Segment;
 use limpid::format::{Out, Scalar};
 use limpid::policy::{OnMismatch, Policies, Unlisted};
-use limpid::transform::{Context, Outcome};
+use limpid::transform::{Context, Outcome, Place};
 
 const USUAL: Bounds = Bounds { depth: 128, value_bytes: 1 << 20, clean_bytes: 1 << 20 };
 
@@ -106,7 +106,8 @@ pub fn transform(data: &[u8]) {
 
 fn compare(action: &Action, real: &Scalar<'_>, naive: &transforms::Scalar<'_>) {
     let keys = bridge::epoch_keys();
-    let mut context = Context { keys: Some(&keys), ..Context::default() };
+    let place = Place { topic: "raw", ..Place::default() };
+    let mut context = Context { keys: Some(&keys), place, ..Context::default() };
     let mut bytes = Vec::new();
     let outcome = bridge::transform(action).apply(*real, &mut context, &mut Out::json(&mut bytes));
     let expected = transforms::apply(action, naive, &bridge::keys(), Flaw::None);

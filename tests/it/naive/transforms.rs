@@ -3,6 +3,7 @@
 
 use super::{Action, Flaw};
 use data_encoding::BASE32HEX_NOPAD;
+use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A scalar but null, by meaning.
@@ -15,6 +16,12 @@ pub enum Scalar<'a> {
 /// What transforms with a key need: what keys are derived from, and the record that it is.
 pub struct Keys {
     material: Vec<u8>,
+    secret: [u8; 32],
+    tenant: String,
+    /// Length in milliseconds, and number.
+    epoch: (u64, i64),
+    /// How many values of the record were drawn from its place.
+    pub drawn: Cell<u32>,
     /// The record's key.
     pub record_key: Option<Vec<u8>>,
 }
@@ -28,17 +35,54 @@ impl Keys {
         material.extend(tenant.bytes());
         material.extend(epoch_ms.to_le_bytes());
         material.extend(number.to_le_bytes());
-        Self { material, record_key: None }
+        Self {
+            material,
+            secret: *secret,
+            tenant: tenant.to_owned(),
+            epoch: (epoch_ms, number),
+            drawn: Cell::new(0),
+            record_key: None,
+        }
     }
 
     /// The key of a purpose.
-    fn derive<const BYTES: usize>(&self, context: &str) -> [u8; BYTES] {
+    pub fn derive<const BYTES: usize>(&self, context: &str) -> [u8; BYTES] {
         let mut key = [0; BYTES];
         blake3::Hasher::new_derive_key(context)
             .update(&self.material)
             .finalize_xof()
             .fill(&mut key);
         key
+    }
+}
+
+impl Keys {
+    /// A tweak of so many bytes for the next value of a record in topic `raw`, partition 0, offset 0.
+    pub fn tweak<const BYTES: usize>(&self) -> [u8; BYTES] {
+        let place =
+            [&3u32.to_le_bytes()[..], b"raw", &[0; 4], &[0; 8], &self.drawn.get().to_le_bytes()];
+        self.drawn.set(self.drawn.get() + 1);
+        let mut tweak = [0; BYTES];
+        let key = self.derive("limpid encrypt_ip tweak v1");
+        blake3::Hasher::new_keyed(&key).update(&place.concat()).finalize_xof().fill(&mut tweak);
+        tweak
+    }
+
+    /// A token for a value of this kind.
+    pub fn token(&self, kind: u8, text: &str) -> String {
+        use aes_siv::KeyInit;
+        let id = blake3::derive_key("limpid secret id v1", &self.secret);
+        let mut head = id[..4].to_vec();
+        head.extend(&self.epoch.0.to_be_bytes()[2..]);
+        head.extend(self.epoch.1.to_be_bytes());
+        let mut sealed = [&[kind][..], text.as_bytes()].concat();
+        let key: [u8; 64] = self.derive("limpid tokenize v1");
+        let data = [&b"limpid token v1"[..], self.tenant.as_bytes(), &head];
+        let tag = aes_siv::siv::Aes256Siv::new(&key.into())
+            .encrypt_inout_detached(data, sealed.as_mut_slice().into())
+            .expect("few headers");
+        let token = [&head[..], &tag, &sealed].concat();
+        format!("tok1_{}", data_encoding::BASE64URL_NOPAD.encode(&token))
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! peer-vrl web|audit FILE ROUNDS        one line of figures on stdout
 //! peer-vrl web|audit FILE out OUTPUT    the clean lines
+//! peer-vrl corners FILE each            what becomes of each line, or the error
 //! ```
 //! As in Vector, an event is parsed by `serde_json` to VRL's value, the program edits it, and
 //! `serde_json` writes it; runtime, program and output buffer are reused, the allocator is Vector's.
@@ -34,6 +35,17 @@ fn main() {
         }
         return std::fs::write(path, out).expect("it can be written");
     }
+    if what == "each" {
+        for (line, number) in lines.iter().zip(1..) {
+            let mut out = Vec::new();
+            let said = match peer.tried(line, &mut out) {
+                Ok(()) => String::from_utf8_lossy(&out).into_owned(),
+                Err(error) => format!("error: {error}"),
+            };
+            println!("{number}: {}", said.replace('\n', " "));
+        }
+        return;
+    }
     let bytes: usize = lines.iter().map(|line| line.len()).sum();
     let rounds: usize = what.parse().expect("a number of rounds");
     let seconds: Vec<String> = (0..rounds).map(|_| peer.time(&lines).to_string()).collect();
@@ -59,13 +71,16 @@ impl Peer {
     }
 
     fn clean(&mut self, line: &[u8], out: &mut Vec<u8>) {
-        let value: Value = serde_json::from_slice(line).expect("JSON");
+        self.tried(line, out).expect("the program runs through");
+    }
+
+    fn tried(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<(), Box<dyn std::error::Error>> {
+        let value: Value = serde_json::from_slice(line)?;
         let metadata = Value::Object(Default::default());
         let mut target = TargetValue { value, metadata, secrets: Secrets::default() };
         self.runtime.clear();
-        let done = self.runtime.resolve(&mut target, &self.program, &self.timezone);
-        done.expect("the program runs through");
-        serde_json::to_writer(out, &target.value).expect("it can be written");
+        self.runtime.resolve(&mut target, &self.program, &self.timezone)?;
+        Ok(serde_json::to_writer(out, &target.value)?)
     }
 
     /// Seconds of CPU for all lines; the output is emptied every 512, as limpid's is.

@@ -1,5 +1,9 @@
-//! `limpid keys`: makes secrets. What is secret goes to standard output or to a file of its
-//! owner's alone, and nowhere else; standard output holds nothing but what can be used as it is.
+//! `limpid keys`: makes secrets, rotates and destroys them. What is secret goes to standard output or to
+//! a file of its owner's alone, and nowhere else; standard output holds nothing but what can be used as
+//! it is.
+
+mod file;
+mod ring;
 
 use crate::error::{Error, Result};
 use crate::keys::{PrivateKey, Secret, keyring_entry};
@@ -26,6 +30,18 @@ enum Command {
         /// Its name in the keyring: what a policy's `key:` says
         name: String,
     },
+    /// Show a keyring's names and the record times that their secrets serve; no secret
+    List(ring::ListArgs),
+    /// Add a secret to a name of the keyring, for records from a time on
+    ///
+    /// Each record's own time says which secret it gets. Add the new one well before its time, so that
+    /// every limpid has read it by then: within seconds where the keyring is a file, else with a reload.
+    Rotate(ring::RotateArgs),
+    /// Destroy secrets of a name: what they made can never be linked again
+    ///
+    /// The file is overwritten. Copies elsewhere (backups, snapshots, a vault's versions) are yours to
+    /// destroy. Refused without --yes.
+    Destroy(ring::DestroyArgs),
     /// Make a key pair for the quarantine
     ///
     /// The private half opens what was withheld: keep it away from limpid. The public half goes
@@ -41,6 +57,9 @@ enum Command {
 pub fn main(args: Args) -> Result<ExitCode> {
     match args.command {
         Command::New { name } => print(&keyring_entry(&name, &Secret::generate()?, &today())?)?,
+        Command::List(args) => ring::list(&args)?,
+        Command::Rotate(args) => ring::rotate(&args)?,
+        Command::Destroy(args) => ring::destroy(&args)?,
         Command::Quarantine { file } => quarantine(file.as_deref())?,
     }
     Ok(ExitCode::SUCCESS)

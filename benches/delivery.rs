@@ -1,0 +1,302 @@
+//! What do transactions cost? Throughput with and without them, and how long a record takes from
+//! being produced to being read by a consumer of committed records, over a real Kafka.
+//!
+//! ```text
+//! deploy/dev/kafka.sh up
+//! LIMPID_KAFKA=127.0.0.1:29092 cargo bench --bench delivery -- \
+//!     [--records N] [--turns N] [--seconds N] [--rate N] [--json FILE]
+//! ```
+//! Throughput: the kinds of delivery in turns over the same records, which were produced before;
+//! measured is the middle four fifths of each run. Delay: events are produced at half of the median
+//! throughput of the same kind (or at `--rate` records a second), each with the time at which it was
+//! given to its producer; so the delay has that producer's linger of 5 ms in it. Generator, limpid
+//! and reader share one process, and the machine with the broker.
+
+use limpid::config::{self, Config};
+use limpid::demo::events::Events;
+use limpid::kafka::cluster::{Cluster, Feed};
+use limpid::reload::Start;
+use limpid::run::{self, Stop};
+use limpid::telemetry::{Health, Metrics};
+use serde_json::{Value, json};
+use std::fs;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+use tempfile::TempDir;
+
+const PARTITIONS: i32 = 8;
+const PATIENCE: Duration = Duration::from_secs(180);
+/// How often progress is looked at.
+const LOOK: Duration = Duration::from_millis(5);
+/// What a delay's measurement begins with and does not count: joining the group, warming up.
+const WARM_UP: Duration = Duration::from_secs(5);
+/// Transactions are to leave this share of the throughput without.
+const SHARE: f64 = 0.97;
+/// The delay that 99 of 100 records are to stay under.
+const DELAY_MS: f64 = 150.0;
+
+const KINDS: [(&str, &str); 3] = [
+    ("at least once", "delivery: at_least_once"),
+    ("exactly once, latency", "tuning: latency"),
+    ("exactly once, throughput", "tuning: throughput"),
+];
+
+fn main() -> ExitCode {
+    let (Some(brokers), Ok(options)) = (std::env::var("LIMPID_KAFKA").ok(), Options::parse())
+    else {
+        eprintln!("delivery: set LIMPID_KAFKA=host:port; see the head of benches/delivery.rs");
+        return ExitCode::from(2);
+    };
+    let bench = Bench::new(brokers);
+    let mut figures = Vec::new();
+    let speeds = bench.throughput(&options, &mut figures);
+    for (kind, speed) in (0..KINDS.len()).zip(speeds).skip(1) {
+        bench.delay(kind, options.rate.unwrap_or(speed / 2.0), &options, &mut figures);
+    }
+    if let Some(path) = &options.json {
+        fs::write(path, format!("{:#}\n", Value::from(figures))).expect("the figures are written");
+    }
+    ExitCode::SUCCESS
+}
+
+struct Options {
+    records: u64,
+    turns: usize,
+    seconds: u64,
+    rate: Option<f64>,
+    json: Option<String>,
+}
+
+impl Options {
+    fn parse() -> Result<Self, String> {
+        let mut options =
+            Self { records: 1_000_000, turns: 5, seconds: 20, rate: None, json: None };
+        let mut args = std::env::args().skip(1);
+        while let Some(arg) = args.next() {
+            let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
+            match arg.as_str() {
+                "--bench" => {}
+                "--json" => options.json = Some(value()?),
+                "--records" => options.records = value()?.parse().map_err(|_| "a number")?,
+                "--turns" => options.turns = value()?.parse().map_err(|_| "a number")?,
+                "--seconds" => options.seconds = value()?.parse().map_err(|_| "a number")?,
+                "--rate" => options.rate = Some(value()?.parse().map_err(|_| "a number")?),
+                _ => return Err(format!("unknown option {arg}")),
+            }
+        }
+        Ok(options)
+    }
+}
+
+struct Bench {
+    brokers: String,
+    dir: TempDir,
+}
+
+impl Bench {
+    fn new(brokers: String) -> Self {
+        let dir = TempDir::new().expect("a folder for the configuration");
+        let policies = dir.path().join("policies");
+        fs::create_dir(&policies).expect("a folder for the policies");
+        let policy = "tenant: acme\nversion: 1\nrules:\n  - fields: [client_ip]\n    \
+                      do: truncate_ip\n  - fields: [user.email]\n    do: drop\n";
+        fs::write(policies.join("acme.yaml"), policy).expect("a policy");
+        Self { brokers, dir }
+    }
+
+    /// Topics of their own: raw, clean, quarantine.
+    fn topics(&self, name: &str) -> (Cluster, [String; 3]) {
+        let since = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis());
+        let topics = ["raw", "clean", "quarantine"].map(|it| format!("bench-{name}-{since}-{it}"));
+        let cluster = Cluster::real(&self.brokers, topics.to_vec(), PARTITIONS);
+        (cluster.unwrap_or_else(|error| panic!("{error}")), topics)
+    }
+
+    fn config(&self, kind: usize, [raw, clean, quarantine]: &[String; 3]) -> Config {
+        let path = self.dir.path().join("limpid.yaml");
+        let text = format!(
+            "brokers: \"{}\"\ngroup: bench-{}\nlanes: 1\npolicies: policies\n{}\n\
+             quarantine: {{topic: {quarantine}}}\n\
+             routes: [{{name: web, topics: [{raw}], clean: {clean}, default_policy: acme}}]\n",
+            self.brokers,
+            UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos()),
+            KINDS[kind].1,
+        );
+        fs::write(&path, text).expect("a configuration");
+        config::load(&path).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The service, as long as `work` takes.
+    fn serve<T>(&self, config: &Config, work: impl FnOnce(&Metrics) -> T) -> T {
+        let policies = Start::new(config).unwrap_or_else(|error| panic!("{error}")).in_force;
+        let metrics = Metrics::new(&["web".to_owned()]);
+        let (health, stop) = (Health::new(config.lanes), Stop::new());
+        thread::scope(|scope| {
+            let lanes = scope.spawn(|| run::run(config, &policies, &metrics, &health, &stop));
+            let outcome = work(&metrics);
+            stop.drain();
+            lanes.join().expect("no panic").unwrap_or_else(|error| panic!("{error}"));
+            outcome
+        })
+    }
+
+    /// Records a second of each kind: the median of its turns.
+    fn throughput(&self, options: &Options, figures: &mut Vec<Value>) -> Vec<f64> {
+        let (cluster, topics) = self.topics("throughput");
+        fill(&cluster, &topics[0], options.records);
+        let mut speeds = vec![Vec::new(); KINDS.len()];
+        for turn in 0..options.turns {
+            // Who begins changes from turn to turn.
+            for step in 0..KINDS.len() {
+                let kind = (turn + step) % KINDS.len();
+                let speed = self.serve(&self.config(kind, &topics), |metrics| {
+                    pass(options.records, || metrics.totals().routes[0].delivered)
+                });
+                println!("{:24} {speed:9.0} records/s", KINDS[kind].0);
+                figures.push(json!({"kind": KINDS[kind].0, "records_per_second": speed.round()}));
+                speeds[kind].push(speed);
+            }
+        }
+        let medians: Vec<f64> = speeds.into_iter().map(|it| quantile(it, 0.5)).collect();
+        for (kind, speed) in medians.iter().enumerate().skip(1) {
+            let share = speed / medians[0];
+            println!("{}: {share:.3} of the throughput without (target {SHARE})", KINDS[kind].0);
+        }
+        medians
+    }
+
+    /// Delays at so many records a second.
+    fn delay(&self, kind: usize, rate: f64, options: &Options, figures: &mut Vec<Value>) {
+        let (cluster, topics) = self.topics("delay");
+        let config = self.config(kind, &topics);
+        let feed = cluster.feed().unwrap_or_else(|error| panic!("{error}"));
+        let stop = AtomicBool::new(false);
+        let delays = self.serve(&config, |_| {
+            thread::scope(|scope| {
+                scope.spawn(|| produce(&feed, &topics[0], rate, &stop));
+                let delays = read(&cluster, &topics[1], Duration::from_secs(options.seconds));
+                stop.store(true, Ordering::Relaxed);
+                delays
+            })
+        });
+        let read = delays.len() as f64 / options.seconds as f64;
+        let [half, most, worst] = [0.5, 0.99, 1.0].map(|share| quantile(delays.clone(), share));
+        println!(
+            "{}: at {rate:.0} records/s ({read:.0} read): delay p50 {half:.0} ms, p99 {most:.0} ms, \
+             max {worst:.0} ms (target p99 {DELAY_MS})",
+            KINDS[kind].0
+        );
+        figures.push(json!({
+            "kind": KINDS[kind].0, "rate": rate.round(), "read_per_second": read.round(),
+            "p50_ms": half, "p99_ms": most, "max_ms": worst,
+        }));
+    }
+}
+
+/// Produces the records that throughput is measured on.
+fn fill(cluster: &Cluster, raw: &str, records: u64) {
+    let feed = cluster.feed().unwrap_or_else(|error| panic!("{error}"));
+    let mut source = Source::default();
+    for number in 0..records {
+        source.send(&feed, raw, number);
+    }
+    feed.flush().unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Records a second over the middle four fifths.
+fn pass(records: u64, delivered: impl Fn() -> u64) -> f64 {
+    let from = await_at_least(records / 10, &delivered);
+    let begin = Instant::now();
+    let to = await_at_least(records - records / 10, &delivered);
+    let speed = (to - from) as f64 / begin.elapsed().as_secs_f64();
+    await_at_least(records, &delivered);
+    speed
+}
+
+fn await_at_least(wanted: u64, count: &impl Fn() -> u64) -> u64 {
+    let begin = Instant::now();
+    loop {
+        let there = count();
+        if there >= wanted {
+            return there;
+        }
+        assert!(begin.elapsed() < PATIENCE, "{there} of {wanted} in {PATIENCE:?}");
+        thread::sleep(LOOK);
+    }
+}
+
+/// Produces at a steady rate until it is stopped.
+fn produce(feed: &Feed, raw: &str, rate: f64, stop: &AtomicBool) {
+    let (mut source, begin, mut number) = (Source::default(), Instant::now(), 0_u64);
+    while !stop.load(Ordering::Relaxed) {
+        let due = begin.elapsed().as_secs_f64() * rate;
+        while (number as f64) < due {
+            source.send(feed, raw, number);
+            number += 1;
+        }
+        feed.attend(Duration::from_millis(1));
+    }
+}
+
+/// Reads committed records, and says how old each was, in milliseconds.
+fn read(cluster: &Cluster, clean: &str, time: Duration) -> Vec<f64> {
+    let tap = cluster.tap(&[clean.to_owned()], PARTITIONS);
+    let tap = tap.unwrap_or_else(|error| panic!("{error}"));
+    let (begin, mut delays) = (Instant::now(), Vec::new());
+    while begin.elapsed() < WARM_UP + time {
+        let made = tap.next(LOOK, |tapped| tapped.value().map(made_at));
+        let Ok(Some(Some(made))) = made else { continue };
+        if begin.elapsed() > WARM_UP {
+            delays.push((micros() - made) as f64 / 1_000.0);
+        }
+    }
+    assert!(!delays.is_empty(), "nothing was read");
+    delays
+}
+
+/// Web events, each with the time at which it was made as its first member.
+struct Source {
+    events: Events,
+    value: Vec<u8>,
+    event: Vec<u8>,
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        Self { events: Events::new(20_261_124), value: Vec::new(), event: Vec::new() }
+    }
+}
+
+const MADE: &str = "{\"made\":";
+const MADE_DIGITS: usize = 16;
+
+impl Source {
+    fn send(&mut self, feed: &Feed, raw: &str, number: u64) {
+        self.event.clear();
+        self.events.web(&mut self.event);
+        self.value.clear();
+        self.value.extend_from_slice(format!("{MADE}{:0MADE_DIGITS$},", micros()).as_bytes());
+        self.value.extend_from_slice(&self.event[1..]);
+        let headers: [(Vec<u8>, Option<Vec<u8>>); 0] = [];
+        let key = (number % 5_000).to_string();
+        let sent = feed.send(raw, key.as_bytes(), &self.value, &headers.to_vec());
+        sent.unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+fn made_at(value: &[u8]) -> i64 {
+    let digits = value.get(MADE.len()..MADE.len() + MADE_DIGITS).unwrap_or_default();
+    std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok()).expect("a time")
+}
+
+fn micros() -> i64 {
+    UNIX_EPOCH.elapsed().map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(0))
+}
+
+fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let last = values.len().saturating_sub(1);
+    values.get((last as f64 * share).round() as usize).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,64 @@
+//! What is made of an epoch's keys once, so that each value need not expand them again.
+
+use super::derive::{Period, Pseudonyms, Purpose};
+use super::digits::Digits;
+use super::ipcrypt::{Deterministic, Nd, Ndx, Prefix};
+use super::token::Tokens;
+use zeroize::{Zeroize, Zeroizing};
+
+/// A cipher, keyed for one tenant and epoch.
+pub(crate) enum Cipher {
+    IpDeterministic(Deterministic),
+    IpPrefix(Prefix),
+    IpNd(Nd),
+    IpNdx(Ndx),
+    Digits(Digits),
+    Token(Tokens),
+}
+
+impl Cipher {
+    /// The purposes that have a cipher.
+    pub(super) const PURPOSES: [Purpose; 6] = [
+        Purpose::IpDeterministic,
+        Purpose::IpPrefix,
+        Purpose::IpNd,
+        Purpose::IpNdx,
+        Purpose::Digits,
+        Purpose::Token,
+    ];
+
+    /// The cipher of a purpose; `None` if that has none.
+    pub(super) fn new(purpose: Purpose, source: &Pseudonyms, period: Period) -> Option<Self> {
+        let key = || derived::<1>(source, purpose, period);
+        let two = || derived::<2>(source, purpose, period);
+        let hash = |purpose| {
+            let mut key = Zeroizing::new([0; 32]);
+            source.derive(purpose, period, &mut *key);
+            key
+        };
+        let tweak = || hash(Purpose::IpTweak);
+        Some(match purpose {
+            Purpose::Pseudonym | Purpose::IpTweak => return None,
+            Purpose::IpDeterministic => Self::IpDeterministic(Deterministic::new(&key()[0])),
+            Purpose::IpPrefix => Self::IpPrefix(Prefix::new(&two())),
+            Purpose::IpNd => Self::IpNd(Nd::new(&key()[0], &tweak())),
+            Purpose::IpNdx => Self::IpNdx(Ndx::new(&two(), &tweak())),
+            Purpose::Digits => Self::Digits(Digits::new(&hash(purpose))?),
+            Purpose::Token => Self::Token(Tokens::new(source, period)),
+        })
+    }
+}
+
+/// So many keys of AES-128, one behind the other.
+fn derived<const KEYS: usize>(
+    source: &Pseudonyms,
+    purpose: Purpose,
+    period: Period,
+) -> Zeroizing<[[u8; 16]; KEYS]>
+where
+    [[u8; 16]; KEYS]: Zeroize,
+{
+    let mut keys = Zeroizing::new([[0; 16]; KEYS]);
+    source.derive(purpose, period, keys.as_flattened_mut());
+    keys
+}

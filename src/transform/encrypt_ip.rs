@@ -1,0 +1,183 @@
+//! `encrypt_ip`: an address becomes another one, or a row of digits, by IPCrypt (draft-denis-ipcrypt).
+//!
+//! Unlike a pseudonym, the result can still be an address for programs that want one, and keep which
+//! addresses share a network. Where addresses stand in text is [`address`]'s to know.
+
+use super::address::{self, Found, push_v4, push_v6};
+use super::{Args, Context, Example, Kind, Outcome, Param, Shows, Spec, Transform};
+use crate::format::{Out, Scalar};
+use crate::keys::{Address, Cipher, Purpose};
+use std::net::Ipv6Addr;
+
+/// How addresses are encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EncryptIp {
+    /// The same address, the same address.
+    Deterministic,
+    /// As that, and networks stay networks.
+    Prefix,
+    /// Another row of digits in each place.
+    Nd,
+    /// The same with the larger tweak.
+    Ndx,
+}
+
+const MODES: [(&str, EncryptIp); 4] = [
+    ("deterministic", EncryptIp::Deterministic),
+    ("prefix", EncryptIp::Prefix),
+    ("nd", EncryptIp::Nd),
+    ("ndx", EncryptIp::Ndx),
+];
+
+pub(super) static SPEC: Spec = Spec {
+    name: "encrypt_ip",
+    about: "Encrypts IP addresses (IPCrypt).",
+    doc: "A string that is an IPv4 or IPv6 address, or a comma list of them, has each replaced, with a \
+          key derived from the policy's `key` for tenant and epoch. `mode` says how:\n\n\
+          - `deterministic`: the same address becomes the same IPv6 address (of an IPv4 one too).\n\
+          - `prefix`: the same, and two addresses that share their first bits share as many \
+          afterwards; IPv4 stays IPv4. Whoever knows some pairs knows the networks of others.\n\
+          - `nd`, `ndx`: 48 or 64 hexadecimal digits, others in each place: nothing can be linked \
+          without the key. The draft's random tweak, of 8 or 16 bytes, is drawn from topic, partition, \
+          offset and the place in the record by a keyed hash, so that a record read again gets the \
+          same digits.\n\n\
+          Ports, brackets and spaces stay; zones (`%eth0`) go; an IPv4 address inside an IPv6 one \
+          (`::ffff:1.2.3.4`) is encrypted as that. `null` stays; anything else is a mismatch.",
+    params: &[Param {
+        name: "mode",
+        kind: Kind::Word {
+            of: &["deterministic", "prefix", "nd", "ndx"],
+            default: "deterministic",
+        },
+        doc: "how addresses are encrypted",
+    }],
+    examples: &[
+        Example { params: "", before: r#""203.0.113.77""#, after: r#""…:…""# },
+        Example {
+            params: "mode: prefix", before: r#""203.0.113.77:80""#, after: r#""….…:80""#
+        },
+        Example { params: "mode: nd", before: r#""2001:db8::1""#, after: r#""…""# },
+        Example { params: "", before: r#""n/a""#, after: r#""[redacted]""# },
+    ],
+    needs_key: true,
+    whole: false,
+    shows: Shows::AllWithKey,
+    build: |args| {
+        let word = Args::new(args).word();
+        let mode = MODES.iter().find(|(name, _)| *name == word);
+        let mode = mode.map_or(EncryptIp::Deterministic, |(_, mode)| *mode);
+        Ok(Transform::EncryptIp(mode))
+    },
+};
+
+impl EncryptIp {
+    pub(super) const fn purpose(self) -> Purpose {
+        match self {
+            Self::Deterministic => Purpose::IpDeterministic,
+            Self::Prefix => Purpose::IpPrefix,
+            Self::Nd => Purpose::IpNd,
+            Self::Ndx => Purpose::IpNdx,
+        }
+    }
+
+    pub(super) fn apply(
+        self,
+        value: Scalar<'_>,
+        context: &mut Context<'_>,
+        out: &mut Out<'_>,
+    ) -> Outcome {
+        let text = match value {
+            Scalar::Text(text) => text,
+            Scalar::Null => return Outcome::Unchanged,
+            Scalar::Number(_) | Scalar::Bool(_) => return Outcome::Mismatch,
+        };
+        let drawn = context.drawn;
+        let mut keyed = true;
+        out.open();
+        let found = address::rewrite(text, out, &mut |found, out| {
+            keyed &= self.write(found, context, out).is_some();
+        });
+        if found.is_none() || !keyed {
+            context.drawn = drawn;
+            return Outcome::Mismatch;
+        }
+        out.close();
+        Outcome::Replaced
+    }
+
+    /// Writes one address; `None` without a key, which the policy's check refuses.
+    fn write(self, found: Found, context: &mut Context<'_>, out: &mut Out<'_>) -> Option<()> {
+        let address = match found {
+            Found::V4(address) | Found::V4WithPort(address) => address.to_ipv6_mapped(),
+            Found::V6(address) => address,
+        };
+        let keys = context.keys?;
+        match self {
+            Self::Deterministic => {
+                let after = keys.cipher(|cipher| match cipher {
+                    Cipher::IpDeterministic(cipher) => Some(cipher.encrypt(address.octets())),
+                    _ => None,
+                })?;
+                push_address(found, after, out);
+            }
+            Self::Prefix => {
+                let cipher = keys.cipher(|cipher| match cipher {
+                    Cipher::IpPrefix(cipher) => Some(cipher),
+                    _ => None,
+                })?;
+                let encrypt = || cipher.encrypt(address.octets());
+                let after = match &mut context.recent {
+                    Some(recent) => recent.encrypted(keys.serial(), address.octets(), encrypt),
+                    None => encrypt(),
+                };
+                push_address(found, after, out);
+            }
+            Self::Nd => {
+                let sealed = context.drawing(|keys, place| {
+                    keys.cipher(|cipher| match cipher {
+                        Cipher::IpNd(cipher) => Some(cipher.encrypt(address.octets(), place)),
+                        _ => None,
+                    })
+                })?;
+                push_hex(&sealed, out);
+            }
+            Self::Ndx => {
+                let sealed = context.drawing(|keys, place| {
+                    keys.cipher(|cipher| match cipher {
+                        Cipher::IpNdx(cipher) => Some(cipher.encrypt(address.octets(), place)),
+                        _ => None,
+                    })
+                })?;
+                push_hex(&sealed, out);
+            }
+        }
+        Some(())
+    }
+}
+
+/// Writes an address where another stood.
+fn push_address(found: Found, after: Address, out: &mut Out<'_>) {
+    let after = Ipv6Addr::from(after);
+    match (found, after.to_ipv4_mapped()) {
+        (Found::V4(_) | Found::V4WithPort(_), Some(after)) => push_v4(after, out),
+        (Found::V6(_), Some(after)) => {
+            out.push_plain(b"::ffff:");
+            push_v4(after, out);
+        }
+        // With a port behind it, an IPv6 address wants brackets.
+        (Found::V4WithPort(_), None) => {
+            out.push_plain(b"[");
+            push_v6(after, out);
+            out.push_plain(b"]");
+        }
+        (_, None) => push_v6(after, out),
+    }
+}
+
+fn push_hex(bytes: &[u8], out: &mut Out<'_>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        let (high, low) = (usize::from(byte >> 4), usize::from(byte & 15));
+        out.push_plain(&[DIGITS[high], DIGITS[low]]);
+    }
+}
