@@ -119,11 +119,10 @@ fn collect(field: &str, node: &Node, values: &mut Vec<Option<String>>) {
 
 /// A number's value, as far as conditions here name any.
 fn plain(number: &str) -> String {
-    match number.parse::<f64>() {
-        Ok(value) if value == 42.0 => "42".to_owned(),
-        Ok(value) if value == 1.5 => "1.5".to_owned(),
-        _ => format!("the number {number}"),
-    }
+    let named = [("42", 42.0), ("1.5", 1.5)].into_iter();
+    let value = number.parse::<f64>().ok();
+    let found = named.filter(|(_, of)| Some(*of) == value).map(|(spelling, _)| spelling).next();
+    found.map_or_else(|| format!("the number {number}"), str::to_owned)
 }
 
 /// A few rules for single names, some with conditions.
