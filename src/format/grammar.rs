@@ -91,20 +91,20 @@ impl<'a> Cursor<'a> {
         match self.peek() {
             b'"' => self.string().map(drop),
             b'{' | b'[' => {
-                let (behind, passed) = self.behind_container();
-                *self = behind;
-                passed
+                let (at, quotes_left) = self.behind_container()?;
+                self.at = at;
+                self.quotes = &self.quotes[self.quotes.len() - quotes_left..];
+                Ok(())
             }
             _ => self.bare(),
         }
     }
 
-    /// [`Self::skip`] for an array or object. The cursor goes in and out by value, so that it may
-    /// live in registers on both sides.
-    #[inline(never)]
-    fn behind_container(mut self) -> (Self, Step<()>) {
-        let passed = self.container();
-        (self, passed)
+    /// Where the array or object at the cursor ends, and how many quotes are then left. A cursor
+    /// that went in and out itself would go through memory, and wait there.
+    #[inline(always)]
+    fn behind_container(&self) -> Step<(usize, usize)> {
+        behind_container(self.bytes, self.quotes, self.at, self.depth_left)
     }
 
     #[inline(always)]
@@ -162,13 +162,14 @@ impl<'a> Cursor<'a> {
 
     /// Passes the string behind a colon, if there is nothing between the two and the cursor.
     #[inline(always)]
-    pub(super) fn colon_and_text(&mut self) -> bool {
-        let [open, close, rest @ ..] = self.quotes else { return false };
-        let usual = *open as usize == self.at + 1 && self.peek() == b':';
-        if usual {
-            (self.quotes, self.at) = (rest, *close as usize + 1);
+    pub(super) fn colon_and_text(&mut self) -> Option<Span> {
+        let [open, close, rest @ ..] = self.quotes else { return None };
+        let (start, end) = (self.at + 2, *close as usize);
+        if *open as usize + 1 != start || self.peek() != b':' {
+            return None;
         }
-        usual
+        (self.quotes, self.at) = (rest, end + 1);
+        Some(Span { start, end })
     }
 
     /// Passes a comma, if there is nothing between it and the next member.
@@ -227,6 +228,19 @@ impl<'a> Cursor<'a> {
         self.at = behind_bare(self.bytes, self.at).ok_or(Reason::Malformed)?;
         Ok(())
     }
+}
+
+/// See [`Cursor::behind_container`].
+#[inline(never)]
+fn behind_container(
+    bytes: &[u8],
+    quotes: &[u32],
+    at: usize,
+    depth_left: usize,
+) -> Step<(usize, usize)> {
+    let mut cursor = Cursor { bytes, quotes, at, depth_left };
+    cursor.container()?;
+    Ok((cursor.at, cursor.quotes.len()))
 }
 
 /// The first place from `at` on where no blank is.

@@ -195,6 +195,14 @@ struct Siblings {
     gap: bool,
 }
 
+/// What stood where before a member or element.
+#[derive(Clone, Copy)]
+struct Before {
+    start: usize,
+    written: usize,
+    copied: usize,
+}
+
 /// Did the value stay (edited or not) or go?
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
@@ -254,12 +262,12 @@ impl<'a, E: Editor> Walk<'a, E> {
             let start = cursor.at;
             let name = cursor.string()?;
             let next = self.member(&members, name);
-            if next.inert && !siblings.gap {
-                if !cursor.colon_and_text() {
-                    cursor.colon()?;
-                    cursor.skip()?;
+            if let Some(text) = cursor.colon_and_text() {
+                if next.inert && !siblings.gap {
+                    siblings.kept_end = cursor.at;
+                } else {
+                    self.text(&mut siblings, start, next, text)?;
                 }
-                siblings.kept_end = cursor.at;
             } else {
                 cursor.colon()?;
                 self.cursor = cursor;
@@ -296,57 +304,74 @@ impl<'a, E: Editor> Walk<'a, E> {
     /// One member or element that began at `start`, the walk at its value.
     #[inline(never)]
     fn sibling(&mut self, siblings: &mut Siblings, start: usize, next: Next) -> Step<()> {
-        if siblings.gap {
-            self.copied = start;
-            siblings.gap = false;
-        }
-        if next.inert {
+        if next.inert && !siblings.gap {
             self.cursor.skip()?;
             siblings.kept_end = self.cursor.at;
             return Ok(());
         }
-        let (written, copied) = (self.out.len(), self.copied);
-        match self.value(self.paths.state(next))? {
-            Fate::Stays => siblings.kept_end = self.cursor.at,
-            Fate::Goes => {
-                // Its name and separator may have been copied before its rule was asked.
-                self.out.truncate(written);
-                self.copied = copied;
-                siblings.gap = siblings.kept_end == 0;
-                self.copy_to(if siblings.gap { start } else { siblings.kept_end });
-                self.copied = self.cursor.at;
-            }
-        }
+        let before = self.before(siblings, start);
+        let fate = self.value(next)?;
+        self.settle_sibling(siblings, before, fate, self.cursor.at);
         Ok(())
     }
 
-    /// A value at a state.
+    /// [`Self::sibling`] for a string, which has been passed.
+    #[inline(never)]
+    fn text(&mut self, siblings: &mut Siblings, start: usize, next: Next, text: Span) -> Step<()> {
+        let before = self.before(siblings, start);
+        self.editor.at(text.start - 1);
+        let fate = self.text_value(next, text)?;
+        self.settle_sibling(siblings, before, fate, text.end + 1);
+        Ok(())
+    }
+
+    /// What to come back to if the sibling that begins at `start` goes.
     #[inline(always)]
-    fn value(&mut self, state: &'a State) -> Step<Fate> {
+    fn before(&mut self, siblings: &mut Siblings, start: usize) -> Before {
+        if siblings.gap {
+            self.copied = start;
+            siblings.gap = false;
+        }
+        Before { start, written: self.out.len(), copied: self.copied }
+    }
+
+    /// Keeps or leaves out a sibling that ended at `end`.
+    #[inline(always)]
+    fn settle_sibling(&mut self, siblings: &mut Siblings, before: Before, fate: Fate, end: usize) {
+        match fate {
+            Fate::Stays => siblings.kept_end = end,
+            Fate::Goes => {
+                // Its name and separator may have been copied before its rule was asked.
+                self.out.truncate(before.written);
+                self.copied = before.copied;
+                siblings.gap = siblings.kept_end == 0;
+                self.copy_to(if siblings.gap { before.start } else { siblings.kept_end });
+                self.copied = end;
+            }
+        }
+    }
+
+    /// The value that the walk is at.
+    #[inline(always)]
+    fn value(&mut self, next: Next) -> Step<Fate> {
         let start = self.cursor.at;
         self.editor.at(start);
         match self.cursor.peek() {
             b'"' => {
-                let span = self.cursor.string()?;
-                match state.scalar() {
-                    Here::Rule(rule) => match self.editor.fixed(rule) {
-                        Some(edit) => Ok(fate(edit)),
-                        None => self.edit_text(rule, start, span),
-                    },
-                    here => Ok(self.untouched(here)),
+                let text = self.cursor.string()?;
+                self.text_value(next, text)
+            }
+            first @ (b'{' | b'[') => {
+                let state = self.paths.state(next);
+                match if first == b'{' { state.object() } else { state.array() } {
+                    Here::Descend if first == b'{' => self.object(state).map(|_| Fate::Stays),
+                    Here::Descend => self.array(state).map(|_| Fate::Stays),
+                    here => self.whole(here, state, start),
                 }
             }
-            b'{' => match state.object() {
-                Here::Descend => self.object(state).map(|_| Fate::Stays),
-                here => self.whole(here, state, start),
-            },
-            b'[' => match state.array() {
-                Here::Descend => self.array(state).map(|_| Fate::Stays),
-                here => self.whole(here, state, start),
-            },
             first => {
                 self.cursor.bare()?;
-                match state.scalar() {
+                match next.scalar {
                     Here::Rule(rule) => match self.editor.fixed(rule) {
                         Some(edit) => Ok(fate(edit)),
                         None => self.edit_bare(rule, start, first),
@@ -354,6 +379,19 @@ impl<'a, E: Editor> Walk<'a, E> {
                     here => Ok(self.untouched(here)),
                 }
             }
+        }
+    }
+
+    /// A string that has just been passed.
+    #[inline(always)]
+    fn text_value(&mut self, next: Next, text: Span) -> Step<Fate> {
+        match next.scalar {
+            Here::Rule(rule) => match self.editor.fixed(rule) {
+                Some(edit) => Ok(fate(edit)),
+                None if self.is_escaped(text) => self.edit_escaped(rule, text),
+                None => self.edit_text(rule, text),
+            },
+            here => Ok(self.untouched(here)),
         }
     }
 
@@ -391,7 +429,7 @@ impl<'a, E: Editor> Walk<'a, E> {
             _ => Container::Object,
         };
         let edit = self.editor.container(rule, container, &mut Out::json(self.out))?;
-        Ok(self.settle(edit, mark))
+        Ok(self.settle(edit, mark, self.cursor.at))
     }
 
     /// A container that a rule takes, but for what an earlier rule leaves inside. False: nothing
@@ -423,20 +461,23 @@ impl<'a, E: Editor> Walk<'a, E> {
         }
     }
 
-    #[inline(never)]
-    fn edit_text(&mut self, rule: RuleId, start: usize, span: Span) -> Step<Fate> {
-        self.copy_to(start);
+    #[inline(always)]
+    fn edit_text(&mut self, rule: RuleId, text: Span) -> Step<Fate> {
+        self.copy_to(text.start - 1);
         let mark = self.out.len();
-        let spelled = &self.text[span.start..span.end];
-        let edit = if self.is_escaped(span) {
-            unescape(spelled, self.value);
-            let text = Scalar::Text(self.value);
-            self.editor.scalar(rule, text, &mut Out::json(self.out))?
-        } else {
-            let text = Scalar::Text(spelled);
-            self.editor.scalar(rule, text, &mut Out::json_of_plain(self.out))?
-        };
-        Ok(self.settle(edit, mark))
+        let spelled = Scalar::Text(&self.text[text.start..text.end]);
+        let edit =
+            self.editor.scalar(rule, spelled, &mut Out::json_of_plain(self.out, self.bytes))?;
+        Ok(self.settle(edit, mark, text.end + 1))
+    }
+
+    #[inline(never)]
+    fn edit_escaped(&mut self, rule: RuleId, text: Span) -> Step<Fate> {
+        self.copy_to(text.start - 1);
+        let mark = self.out.len();
+        unescape(&self.text[text.start..text.end], self.value);
+        let edit = self.editor.scalar(rule, Scalar::Text(self.value), &mut Out::json(self.out))?;
+        Ok(self.settle(edit, mark, text.end + 1))
     }
 
     #[inline(never)]
@@ -449,14 +490,16 @@ impl<'a, E: Editor> Walk<'a, E> {
             b'n' => Scalar::Null,
             _ => Scalar::Number(&self.text[start..self.cursor.at]),
         };
-        let edit = self.editor.scalar(rule, value, &mut Out::json(self.out))?;
-        Ok(self.settle(edit, mark))
+        let edit =
+            self.editor.scalar(rule, value, &mut Out::json_of_plain(self.out, self.bytes))?;
+        Ok(self.settle(edit, mark, self.cursor.at))
     }
 
-    /// Carries out an edit of the value that just ended; its replacement begins at `mark`.
-    fn settle(&mut self, edit: Edit, mark: usize) -> Fate {
+    /// Carries out an edit of the value that ended at `end`; its replacement begins at `mark`.
+    #[inline(always)]
+    fn settle(&mut self, edit: Edit, mark: usize, end: usize) -> Fate {
         match edit {
-            Edit::Replace => self.copied = self.cursor.at,
+            Edit::Replace => self.copied = end,
             Edit::Keep | Edit::Drop => self.out.truncate(mark),
         }
         fate(edit)

@@ -1,8 +1,12 @@
 //! Where a transform writes a replacement: a JSON value, or plain bytes for a key or a header.
 
+use crate::scan::append_piece;
+
 /// The output, dressed for where the value stands.
 pub struct Out<'a> {
     bytes: &'a mut Vec<u8>,
+    /// Where pieces of the value usually lie: the record, which makes copying them cheap.
+    around: &'a [u8],
     json: bool,
     /// Pieces of the value may hold characters that JSON escapes.
     pieces_need_escapes: bool,
@@ -11,17 +15,18 @@ pub struct Out<'a> {
 impl<'a> Out<'a> {
     /// Replacements become JSON values: strings quoted and escaped.
     pub fn json(bytes: &'a mut Vec<u8>) -> Self {
-        Self { bytes, json: true, pieces_need_escapes: true }
+        Self { bytes, around: &[], json: true, pieces_need_escapes: true }
     }
 
-    /// As [`Out::json`], for a value that was spelled without escapes: pieces of it need none.
-    pub(super) fn json_of_plain(bytes: &'a mut Vec<u8>) -> Self {
-        Self { bytes, json: true, pieces_need_escapes: false }
+    /// As [`Out::json`], for a value that was spelled without escapes, in `around`: pieces of it need
+    /// none.
+    pub(super) fn json_of_plain(bytes: &'a mut Vec<u8>, around: &'a [u8]) -> Self {
+        Self { bytes, around, json: true, pieces_need_escapes: false }
     }
 
     /// Replacements become bare bytes: a record key or a header value.
     pub fn plain(bytes: &'a mut Vec<u8>) -> Self {
-        Self { bytes, json: false, pieces_need_escapes: false }
+        Self { bytes, around: &[], json: false, pieces_need_escapes: false }
     }
 
     /// Opens a string: every replacement starts with this or is one [`Out::number`]. The place it
@@ -69,6 +74,16 @@ impl<'a> Out<'a> {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Writes the first `length` bytes of what [`Out::push_plain`] would take; all of it is copied, so
+    /// that no call is needed.
+    #[inline]
+    pub fn push_start<const N: usize>(&mut self, text: &[u8; N], length: usize) {
+        debug_assert!(!text[..length].iter().any(|&byte| special(byte)));
+        let end = self.bytes.len() + length;
+        self.bytes.extend_from_slice(text);
+        self.bytes.truncate(end);
+    }
+
     /// Writes `count` times a character that JSON leaves as it is.
     pub fn push_repeated(&mut self, byte: u8, count: usize) {
         debug_assert!(!special(byte) && byte.is_ascii());
@@ -82,7 +97,16 @@ impl<'a> Out<'a> {
         if self.pieces_need_escapes {
             self.push(piece);
         } else {
-            self.bytes.extend_from_slice(piece.as_bytes());
+            append_piece(self.bytes, self.around, piece.as_bytes());
+        }
+    }
+
+    /// Puts another character, which JSON leaves as it is, in the place of the last one written.
+    #[inline]
+    pub fn put_last(&mut self, byte: u8) {
+        debug_assert!(!special(byte) && byte.is_ascii());
+        if let Some(last) = self.bytes.last_mut() {
+            *last = byte;
         }
     }
 

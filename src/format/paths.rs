@@ -101,6 +101,8 @@ pub(crate) type StateId = u32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Next {
     state: StateId,
+    /// What becomes of a scalar there.
+    pub(crate) scalar: Here,
     /// Whatever stands there stays as it is, with all that is below.
     pub(crate) inert: bool,
 }
@@ -120,14 +122,11 @@ pub(crate) struct State {
     /// The state's stretch of `Paths::slots`: `base..base + (mask + 1)`, a power of two.
     base: u32,
     mask: u32,
+    /// Which bits of a hash number the slots: where possible, such that each name has its own.
+    shift: u32,
 }
 
 impl State {
-    #[inline]
-    pub(crate) fn scalar(&self) -> Here {
-        self.scalar
-    }
-
     #[inline]
     pub(crate) fn object(&self) -> Here {
         self.object
@@ -161,7 +160,7 @@ const EMPTY: Slot = Slot {
     length: u32::MAX,
     crowded: false,
     name: 0,
-    next: Next { state: 0, inert: false },
+    next: Next { state: 0, scalar: Here::Stay, inert: false },
 };
 
 /// Paths, compiled.
@@ -262,7 +261,8 @@ impl Paths {
     #[inline(always)]
     pub(crate) fn members(&self, state: &State) -> Members<'_> {
         let (first, last) = (state.base as usize, (state.base + state.mask) as usize);
-        Members { slots: &self.slots[first..=last], other: state.other, names: &self.names }
+        let (slots, names) = (&self.slots[first..=last], &self.names[..]);
+        Members { slots, shift: state.shift, other: state.other, names }
     }
 }
 
@@ -270,6 +270,7 @@ impl Paths {
 #[derive(Clone, Copy)]
 pub(crate) struct Members<'a> {
     slots: &'a [Slot],
+    shift: u32,
     other: Next,
     names: &'a [u8],
 }
@@ -281,7 +282,7 @@ impl Members<'_> {
     pub(crate) fn next(&self, text: &[u8], at: usize, end: usize) -> Next {
         let length = end - at;
         let word = first_word(text, at, length);
-        let slot = &self.slots[hash(word, length) & (self.slots.len() - 1)];
+        let slot = &self.slots[slot_of(hash(word, length), self.shift, self.slots.len())];
         let begins = slot.word == word && slot.length as usize == length;
         if begins && (length <= 8 || self.ends(slot, text, at, end)) {
             slot.next
@@ -302,7 +303,7 @@ impl Members<'_> {
     /// [`Self::next`], slot by slot.
     #[inline(never)]
     fn find(&self, word: u64, name: &[u8]) -> Next {
-        let mut probe = hash(word, name.len());
+        let mut probe = slot_of(hash(word, name.len()), self.shift, self.slots.len());
         loop {
             let slot = &self.slots[probe & (self.slots.len() - 1)];
             if slot.length == EMPTY.length {
@@ -311,7 +312,7 @@ impl Members<'_> {
             if self.name(slot) == name {
                 return slot.next;
             }
-            probe = probe.wrapping_add(1);
+            probe += 1;
         }
     }
 
@@ -348,9 +349,14 @@ fn last_word(name: &[u8]) -> u64 {
 }
 
 #[inline(always)]
-#[allow(clippy::cast_possible_truncation)] // the upper half of a product, and a length
-const fn hash(word: u64, length: usize) -> usize {
-    (word.wrapping_add(length as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize
+const fn hash(word: u64, length: usize) -> u64 {
+    word.wrapping_add(length as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// Which slot of a table of `size`, a power of two, a name of that hash should have.
+#[inline(always)]
+const fn slot_of(hash: u64, shift: u32, size: usize) -> usize {
+    (hash >> shift) as usize & (size - 1)
 }
 
 #[cfg(test)]
@@ -363,7 +369,7 @@ mod tests {
         let next = paths.members(paths.root()).next(&text, 0, name.len());
         text.extend_from_slice(b"\":1}      ");
         assert_eq!(paths.members(paths.root()).next(&text, 0, name.len()), next, "{name}");
-        paths.state(next).scalar()
+        next.scalar
     }
 
     #[test]

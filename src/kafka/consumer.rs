@@ -178,6 +178,9 @@ impl Consumer {
         self.remember_starts(partitions);
         // SAFETY: client and list live during the calls.
         let code = unsafe {
+            // The client keeps a pause over an assignment's end: a partition that was paused when it
+            // was taken away would come back paused, and stand still.
+            rd::rd_kafka_resume_partitions(self.client.ptr(), list.ptr());
             if self.cooperative() {
                 Code::take(rd::rd_kafka_incremental_assign(self.client.ptr(), list.ptr()))
             } else {

@@ -2,7 +2,7 @@
 //! is in one hand at a time, the lane's or that of the thread that settles transactions; so nothing
 //! here needs a lock.
 
-use super::native::{Callbacks, Client, Code, Notes, Topic, c_name, trouble};
+use super::native::{Callbacks, Client, Code, Notes, Topic, c_name, millis, trouble};
 use super::transaction::Refusal;
 use crate::error::Result;
 use crate::lane::BatchId;
@@ -11,7 +11,7 @@ use rdkafka::bindings as rd;
 use std::collections::VecDeque;
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(super) struct Outlet {
     // Dropped in this order: handles before their client, callbacks' notes last.
@@ -140,6 +140,13 @@ impl Outlet {
 
     pub const fn troubled_at(&self) -> Option<Instant> {
         self.deliveries.get().troubled_at
+    }
+
+    /// Waits until nothing is on its way, serving delivery reports; false if it is not in time.
+    pub fn flush(&self, wait: Duration) -> bool {
+        // SAFETY: the client lives; callbacks run inside, while no reference to the notes is held.
+        let code = unsafe { rd::rd_kafka_flush(self.client.ptr(), millis(wait)) };
+        Code(code as i32) == Code::NONE
     }
 
     /// Takes back what is queued: after a failure the lane goes back, and what came behind it

@@ -42,6 +42,7 @@ pub const RESERVED: &[(&str, &str)] = &[
     ("request.required.acks", "a record counts as delivered when all in-sync replicas have it"),
     ("enable.gapless.guarantee", "limpid goes back to the last delivered record by itself"),
     ("transactional.id", "limpid names its transactions itself"),
+    ("retry.backoff.ms", "limpid tells by it whether a commit may have been sent twice"),
     ("delivery.report.only.error", "limpid counts every delivery"),
     ("statistics.interval.ms", "limpid has its own metrics; see `admin:`"),
     ("plugin.library.paths", "limpid loads no code at run time"),
@@ -161,6 +162,10 @@ pub fn producer(config: &Config, membership: &Membership) -> ClientConfig {
     set
 }
 
+/// How long a transactional producer waits before it sends a request again. Longer than a commit
+/// takes on a healthy cluster: by the time one can tell that none was sent twice.
+pub(super) const RETRY_BACKOFF_MS: u64 = 500;
+
 /// Gives the producer of a lane its transactional id. Where the process has a name of its own that
 /// a restart keeps, so has the lane, and a restart ends at once what was left open. Else it is new:
 /// what is left open ends by its age. Nothing depends on the name for correctness: who may commit
@@ -168,7 +173,8 @@ pub fn producer(config: &Config, membership: &Membership) -> ClientConfig {
 pub fn name_transactions(set: &mut ClientConfig, config: &Config, membership: &Membership) {
     let Config { transactional_id_prefix: prefix, group, .. } = config;
     let Membership { instance, lane, .. } = membership;
-    set.set("transactional.id", format!("{prefix}{group}-{instance}-{lane}"));
+    set.set("transactional.id", format!("{prefix}{group}-{instance}-{lane}"))
+        .set("retry.backoff.ms", RETRY_BACKOFF_MS.to_string());
 }
 
 /// What every client begins with.

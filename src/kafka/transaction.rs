@@ -19,6 +19,7 @@
 
 use super::native::{Client, Code, PartitionList, millis};
 use super::outlet::Outlet;
+use super::settings;
 use crate::error::{Error, Fate, Result};
 use rdkafka::bindings as rd;
 use std::ffi::CStr;
@@ -35,11 +36,11 @@ const STEP: Duration = Duration::from_secs(1);
 const OFFSETS: Duration = Duration::from_secs(5);
 /// How long an abort may take before a new producer does it by taking the name.
 const ABORT: Duration = Duration::from_secs(2);
-/// The client sends a request again no sooner than this after it lost the connection
-/// (retry.backoff.ms is 100, less a fifth by chance).
-const RESENT_AFTER: Duration = Duration::from_millis(80);
+/// The client sends a request again no sooner than this after it lost the connection: see
+/// [`settings::RETRY_BACKOFF_MS`], of which a fifth may be missing by chance.
+const RESENT_AFTER: Duration = Duration::from_millis(settings::RETRY_BACKOFF_MS * 4 / 5);
 /// A connection lost again in the same way is reported no more for 30 s.
-const REPORTED_WITHIN: Duration = Duration::from_secs(60);
+const REPORTED_WITHIN: Duration = Duration::from_secs(31);
 
 /// What is to be done with a lent outlet.
 pub(super) enum Job {
@@ -180,6 +181,7 @@ fn commit(
     if let Err(refusal) = sent {
         return Some(Err(refusal.error("offsets were not taken into the transaction")));
     }
+    while !stop.load(Ordering::Relaxed) && !outlet.flush(STEP) {}
     let begun = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         // SAFETY: the client lives; delivery reports are served within; an error is ours to
@@ -315,7 +317,8 @@ mod tests {
         assert!(!is_doubtful(ago(5_000), None), "slow, but no connection was lost");
         assert!(is_doubtful(ago(10), Some(now)), "lost meanwhile");
         assert!(!is_doubtful(now, Some(ago(20))), "lost before, and answered at once");
-        assert!(is_doubtful(ago(200), Some(ago(5_000))), "it may have been lost again, unreported");
-        assert!(!is_doubtful(ago(200), Some(ago(100_000))));
+        assert!(!is_doubtful(ago(200), Some(ago(5_000))), "too soon to have been sent again");
+        assert!(is_doubtful(ago(500), Some(ago(5_000))), "it may have been lost again, unreported");
+        assert!(!is_doubtful(ago(500), Some(ago(100_000))));
     }
 }

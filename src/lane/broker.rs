@@ -144,7 +144,7 @@ pub trait Broker {
     /// delivered, or its transaction undone).
     fn unload(&mut self, id: BatchId) -> Option<Parcel<Self::Fetched>>;
 
-    /// Takes assigned partitions.
+    /// Takes assigned partitions, to be read whether or not they were paused when they went.
     fn accept(&mut self, partitions: &[Partition]);
     /// Gives up revoked partitions.
     fn yield_up(&mut self, partitions: &[Partition]);

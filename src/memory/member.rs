@@ -11,7 +11,7 @@ use crate::lane::{
 use crate::quarantine::Sealed;
 use crate::record::{Headers, Raw, Record};
 use std::cell::RefMut;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// A member of the group.
@@ -23,7 +23,8 @@ pub struct Member {
     names: Vec<String>,
     /// Where it reads; `None` until the group has told.
     positions: BTreeMap<Partition, Option<i64>>,
-    paused: bool,
+    /// A pause outlives an assignment.
+    paused: BTreeSet<Partition>,
     /// Number of the first batch in `parcels`.
     first: u64,
     parcels: VecDeque<Loaded>,
@@ -32,6 +33,7 @@ pub struct Member {
     /// Nothing may be begun any more before a new producer has taken the name.
     spent: bool,
     keeps_its_epoch: bool,
+    keeps_its_pauses: bool,
 }
 
 struct Loaded {
@@ -63,12 +65,13 @@ impl Member {
             delivery,
             names,
             positions: BTreeMap::new(),
-            paused: false,
+            paused: BTreeSet::new(),
             first: 0,
             parcels: VecDeque::new(),
             failing: false,
             spent: false,
             keeps_its_epoch: false,
+            keeps_its_pauses: false,
         }
     }
 
@@ -77,6 +80,13 @@ impl Member {
     #[must_use]
     pub fn that_keeps_its_epoch(mut self) -> Self {
         self.keeps_its_epoch = true;
+        self
+    }
+
+    /// A flaw, for canaries: partitions that come back are as paused as they were when they went.
+    #[must_use]
+    pub fn that_keeps_its_pauses(mut self) -> Self {
+        self.keeps_its_pauses = true;
         self
     }
 
@@ -413,19 +423,20 @@ impl Broker for Member {
         }
         self.serve();
         self.settle_positions();
-        if self.paused || self.positions.is_empty() || call != Call::Goes {
+        let mut open: Vec<_> =
+            self.positions.iter_mut().filter(|(it, _)| !self.paused.contains(it)).collect();
+        if open.is_empty() || call != Call::Goes {
             return None;
         }
         let mut state = self.cluster.0.borrow_mut();
         let mut fetched = Fetched::default();
         for _ in 0..=state.chance.below(3) {
-            let picked = state.chance.below(self.positions.len());
+            let picked = state.chance.below(open.len());
             let most = 1 + state.chance.below(3);
-            let picked = self.positions.iter_mut().nth(picked);
-            let Some((partition, Some(next))) = picked else { continue };
+            let (partition, Some(next)) = &mut open[picked] else { continue };
             let (topic, _) = &state.topics[partition.topic.0 as usize];
-            for stored in state.log(*partition).iter().skip(*next as usize).take(most) {
-                fetched.push(topic, *partition, *next, stored.clone());
+            for stored in state.log(**partition).iter().skip(*next as usize).take(most) {
+                fetched.push(topic, **partition, *next, stored.clone());
                 *next += 1;
             }
         }
@@ -556,6 +567,9 @@ impl Broker for Member {
         }
         for partition in partitions {
             self.positions.insert(*partition, None);
+            if !self.keeps_its_pauses {
+                self.paused.remove(partition);
+            }
         }
         let mut state = self.state();
         if let Some(seat) = state.members.get_mut(&self.id) {
@@ -579,11 +593,16 @@ impl Broker for Member {
     }
 
     fn pause(&mut self) {
-        self.paused |= self.called();
+        if self.called() {
+            self.paused.extend(self.positions.keys());
+        }
     }
 
     fn resume(&mut self) {
-        self.paused &= !self.called();
+        if self.called() {
+            let positions = &self.positions;
+            self.paused.retain(|partition| !positions.contains_key(partition));
+        }
     }
 
     fn rewind(&mut self, positions: &[Position]) -> Result<()> {

@@ -3,8 +3,8 @@
 use super::Index;
 use super::stage1::{self, Block, Found};
 use std::arch::x86_64::{
-    __m256i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8,
-    _mm256_set1_epi8,
+    __m256i, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_loadu_si256, _mm256_min_epu8,
+    _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8,
 };
 
 #[derive(Clone, Copy)]
@@ -48,6 +48,18 @@ impl Block for Avx2 {
     unsafe fn high(self) -> u64 {
         // SAFETY: the caller promises AVX2.
         unsafe { join(_mm256_movemask_epi8(self.0), _mm256_movemask_epi8(self.1)) }
+    }
+    #[inline(always)]
+    unsafe fn is_unusual(self) -> bool {
+        // SAFETY: the caller promises AVX2. As signed numbers, bytes over 0x7f are under 0x20.
+        unsafe {
+            let (backslash, space) =
+                (_mm256_set1_epi8(b'\\'.cast_signed()), _mm256_set1_epi8(0x20));
+            let unusual = |half: __m256i| {
+                _mm256_or_si256(_mm256_cmpgt_epi8(space, half), _mm256_cmpeq_epi8(half, backslash))
+            };
+            _mm256_movemask_epi8(_mm256_or_si256(unusual(self.0), unusual(self.1))) != 0
+        }
     }
 }
 

@@ -6,9 +6,9 @@ use super::Index;
 use super::stage1::{self, BLOCK, Block, Found};
 use std::arch::x86_64::{
     __m128i, __m512i, _mm512_add_epi32, _mm512_castsi512_si128, _mm512_cmpeq_epi8_mask,
-    _mm512_cmplt_epu8_mask, _mm512_cvtepu8_epi32, _mm512_extracti32x4_epi32, _mm512_loadu_si512,
-    _mm512_maskz_compress_epi8, _mm512_movepi8_mask, _mm512_set1_epi8, _mm512_set1_epi32,
-    _mm512_storeu_si512,
+    _mm512_cmplt_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_cvtepu8_epi32,
+    _mm512_extracti32x4_epi32, _mm512_loadu_si512, _mm512_maskz_compress_epi8, _mm512_movepi8_mask,
+    _mm512_set1_epi8, _mm512_set1_epi32, _mm512_storeu_si512,
 };
 use std::mem::MaybeUninit;
 
@@ -35,6 +35,16 @@ impl Block for Avx512 {
     unsafe fn high(self) -> u64 {
         // SAFETY: the caller promises AVX-512.
         unsafe { _mm512_movepi8_mask(self.0) }
+    }
+    #[inline(always)]
+    unsafe fn is_unusual(self) -> bool {
+        // SAFETY: the caller promises AVX-512. As signed numbers, bytes over 0x7f are under 0x20.
+        unsafe {
+            let backslash = _mm512_set1_epi8(b'\\'.cast_signed());
+            _mm512_cmplt_epi8_mask(self.0, _mm512_set1_epi8(0x20))
+                | _mm512_cmpeq_epi8_mask(self.0, backslash)
+                != 0
+        }
     }
     #[inline(always)]
     unsafe fn offsets(bits: u64, base: u32, slots: &mut [MaybeUninit<u32>; BLOCK]) {

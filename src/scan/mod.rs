@@ -26,13 +26,15 @@ mod avx2;
 mod avx512;
 mod copy;
 mod escapes;
+mod find;
 mod prefetch;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod scalar;
 mod stage1;
 
-pub use copy::append;
+pub use copy::{append, append_piece};
+pub use find::{find, find_or_control};
 pub use prefetch::prefetch;
 use stage1::Found;
 

@@ -3,8 +3,9 @@
 use super::Index;
 use super::stage1::{self, Block, Found};
 use std::arch::aarch64::{
-    uint8x16_t, vaddvq_u8, vandq_u8, vceqq_u8, vcgeq_u8, vcltq_u8, vdupq_n_u8, vgetq_lane_u64,
-    vld1q_u8, vpaddq_u8, vreinterpretq_u64_u8,
+    uint8x16_t, vaddvq_u8, vandq_u8, vceqq_u8, vcgeq_u8, vcltq_s8, vcltq_u8, vdupq_n_s8,
+    vdupq_n_u8, vgetq_lane_u64, vld1q_u8, vmaxvq_u8, vorrq_u8, vpaddq_u8, vreinterpretq_s8_u8,
+    vreinterpretq_u64_u8,
 };
 
 #[derive(Clone, Copy)]
@@ -59,6 +60,19 @@ impl Block for Neon {
             let high = self.0.map(|lane| vcgeq_u8(lane, vdupq_n_u8(0x80)));
             // Rarely any: one add across each lane is cheaper than a mask.
             if high.iter().all(|&lane| vaddvq_u8(lane) == 0) { 0 } else { Self::mask(high) }
+        }
+    }
+    #[inline(always)]
+    unsafe fn is_unusual(self) -> bool {
+        // SAFETY: the caller promises NEON. As signed numbers, bytes over 0x7f are under 0x20.
+        unsafe {
+            let unusual = self.0.map(|lane| {
+                let signed = vreinterpretq_s8_u8(lane);
+                let low = vcltq_s8(signed, vdupq_n_s8(0x20));
+                vorrq_u8(low, vceqq_u8(lane, vdupq_n_u8(b'\\')))
+            });
+            let [a, b, c, d] = unusual;
+            vmaxvq_u8(vorrq_u8(vorrq_u8(a, b), vorrq_u8(c, d))) != 0
         }
     }
 }

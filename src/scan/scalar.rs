@@ -31,6 +31,12 @@ impl Block for Scalar {
     unsafe fn high(self) -> u64 {
         self.mask(|byte| byte >= 0x80)
     }
+    #[inline(always)]
+    unsafe fn is_unusual(self) -> bool {
+        self.0
+            .iter()
+            .fold(false, |seen, &byte| seen | !(0x20..0x80).contains(&byte) | (byte == b'\\'))
+    }
 }
 
 pub(super) fn run(input: &[u8], index: &mut Index) -> Found {

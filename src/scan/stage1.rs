@@ -19,6 +19,9 @@ pub(super) trait Block: Copy {
     unsafe fn control(self) -> u64;
     /// Bytes with the high bit set.
     unsafe fn high(self) -> u64;
+    /// Is there a byte that takes more than a look for quotes: a backslash, one of [`Self::control`]
+    /// or one of [`Self::high`]?
+    unsafe fn is_unusual(self) -> bool;
     /// Writes `base +` the number of each set bit of `bits` to `slots`, lowest first; what it
     /// writes behind them means nothing.
     unsafe fn offsets(bits: u64, base: u32, slots: &mut [MaybeUninit<u32>; BLOCK]) {
@@ -42,8 +45,6 @@ pub(super) struct Found {
 struct Carry {
     /// 1 if the first byte of the next block is escaped.
     escaped: u64,
-    /// All ones if the next block begins inside a string.
-    inside: u64,
     control: u64,
     /// Where the current run of blocks with bytes over 0x7f began.
     run: Option<usize>,
@@ -51,6 +52,12 @@ struct Carry {
 }
 
 impl Carry {
+    /// Must the next block be looked at closely, whatever is in it?
+    #[inline(always)]
+    fn is_pending(&self) -> bool {
+        self.escaped != 0 || self.run.is_some()
+    }
+
     /// Checks the run of blocks that ends where `input` does. Blocks around a run are ASCII, so it
     /// begins and ends between characters; checking it alone spares the rest of the record.
     #[inline(always)]
@@ -86,7 +93,7 @@ pub(super) unsafe fn run<B: Block>(input: &[u8], index: &mut Index) -> Found {
     Found {
         not_utf8: carry.not_utf8,
         control_in_string: carry.control != 0,
-        open_string: carry.inside != 0,
+        open_string: index.quotes.len() % 2 == 1,
     }
 }
 
@@ -96,8 +103,32 @@ pub(super) unsafe fn run<B: Block>(input: &[u8], index: &mut Index) -> Found {
 #[allow(clippy::cast_possible_truncation)] // offsets fit u32: `Scanner::index` asserts it
 unsafe fn step<B: Block>(block: B, at: usize, input: &[u8], carry: &mut Carry, index: &mut Index) {
     // SAFETY: the caller vouches for the instruction set.
-    let (mut quotes, backslashes, controls, high) =
-        unsafe { (block.equal(b'"'), block.equal(b'\\'), block.control(), block.high()) };
+    unsafe {
+        let mut quotes = block.equal(b'"');
+        if block.is_unusual() || carry.is_pending() {
+            quotes = look_closely(block, quotes, at, input, carry, index);
+        }
+        push::<B>(&mut index.quotes, quotes, at as u32);
+    }
+}
+
+/// All that a block may hold beside quotes; gives those that are not escaped.
+///
+/// # Safety
+/// `B`'s instruction set must be present.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation)] // as in `step`
+unsafe fn look_closely<B: Block>(
+    block: B,
+    mut quotes: u64,
+    at: usize,
+    input: &[u8],
+    carry: &mut Carry,
+    index: &mut Index,
+) -> u64 {
+    // SAFETY: the caller vouches for the instruction set.
+    let (backslashes, controls, high) =
+        unsafe { (block.equal(b'\\'), block.control(), block.high()) };
     if high != 0 {
         carry.run.get_or_insert(at);
     } else if carry.run.is_some() {
@@ -110,13 +141,11 @@ unsafe fn step<B: Block>(block: B, at: usize, input: &[u8], carry: &mut Carry, i
         unsafe { push::<B>(&mut index.escapes, backslashes & !escaped, at as u32) };
     }
     if controls != 0 {
-        carry.control |= controls & (prefix_xor(quotes) ^ carry.inside);
+        // All ones if the block begins inside a string.
+        let inside = (index.quotes.len() as u64 & 1).wrapping_neg();
+        carry.control |= controls & (prefix_xor(quotes) ^ inside);
     }
-    if quotes.count_ones() % 2 == 1 {
-        carry.inside = !carry.inside;
-    }
-    // SAFETY: the caller vouches for the instruction set.
-    unsafe { push::<B>(&mut index.quotes, quotes, at as u32) };
+    quotes
 }
 
 /// Bytes that stand behind an odd run of backslashes. `carry` is 1 if the run that ended the

@@ -99,46 +99,106 @@ fn is_port_or_none(text: &str) -> bool {
     }
 }
 
-/// The IPv4 address that `text` begins with, and its length. Four decimal numbers without leading
-/// zeros; std's parser costs 4 times as much.
+/// The IPv4 address that `text` begins with, and its length: four decimal numbers without leading
+/// zeros. The dots are found 16 bytes at a time and each number is read at once, so that no branch
+/// depends on where they stand; byte by byte it took 28 ns, and std's parser 4 times as much.
 pub(super) fn parse_v4(text: &[u8]) -> Option<(Ipv4Addr, usize)> {
+    // Four bytes before the text, so that every number has so many bytes up to its end.
+    let mut padded = [0; 24];
+    let words = first_words(text)?;
+    padded[4..12].copy_from_slice(&words[0].to_le_bytes());
+    padded[12..20].copy_from_slice(&words[1].to_le_bytes());
+    let marks = |mark: fn(u64) -> u64| gather(mark(words[0])) | gather(mark(words[1])) << 8;
+    let digits = !marks(non_digits) & 0xffff;
+    let mut dots = marks(|word| equal_bytes(word, b'.'));
+    let others = !(digits | dots);
+    // Where each number ends: at the first three dots, and the last at whatever stands there.
     let mut octets = [0; 4];
-    let mut at = 0;
-    for (number, octet) in octets.iter_mut().enumerate() {
-        if number > 0 {
-            (text.get(at) == Some(&b'.')).then_some(())?;
-            at += 1;
+    let mut start = 0;
+    for octet in &mut octets[..3] {
+        let end = dots.trailing_zeros();
+        if others.trailing_zeros() < end {
+            return None;
         }
-        let start = at;
-        let mut value = 0;
-        while let Some(digit) = text.get(at).filter(|byte| byte.is_ascii_digit()) {
-            value = value * 10 + u16::from(digit - b'0');
-            at += 1;
-            (at - start <= 3).then_some(())?;
-        }
-        let leading_zero = at - start > 1 && text[start] == b'0';
-        (at > start && !leading_zero).then_some(())?;
-        *octet = u8::try_from(value).ok()?;
+        *octet = read_octet(&padded, start, end)?;
+        dots &= dots.wrapping_sub(1);
+        start = end + 1;
     }
-    Some((Ipv4Addr::from(octets), at))
+    let end = (others | dots).trailing_zeros();
+    octets[3] = read_octet(&padded, start, end)?;
+    Some((Ipv4Addr::from(octets), end as usize))
+}
+
+/// The first 16 bytes of a text, zero-padded; none of one too short for an address.
+#[inline(always)]
+fn first_words(text: &[u8]) -> Option<[u64; 2]> {
+    let word = |from: usize| Some(u64::from_le_bytes(text.get(from..from + 8)?.try_into().ok()?));
+    match text.len() {
+        0..7 => None,
+        7 => {
+            let word = text.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+            Some([word, 0])
+        }
+        8 => Some([word(0)?, 0]),
+        length @ 9..16 => Some([word(0)?, word(length - 8)? >> (8 * (16 - length))]),
+        _ => Some([word(0)?, word(8)?]),
+    }
+}
+
+/// The number of one to three digits at `start..end` of a text, behind four bytes of padding.
+#[inline(always)]
+fn read_octet(padded: &[u8; 24], start: u32, end: u32) -> Option<u8> {
+    /// By length: the bytes that count, and the least and the greatest spelling.
+    const SHAPES: [(u32, u32, u32); 4] = [
+        (0, 1, 0),
+        (0xff, 0x30, 0x39),
+        (0xffff, 0x3130, 0x3939),
+        (0x00ff_ffff, 0x0031_3030, 0x0032_3535),
+    ];
+    let (mask, least, greatest) = *SHAPES.get(end.wrapping_sub(start) as usize)?;
+    let bytes = padded.get(end as usize..end as usize + 4)?;
+    let digits = u32::from_be_bytes(bytes.try_into().ok()?) & mask;
+    let value = (digits >> 16 & 15) * 100 + (digits >> 8 & 15) * 10 + (digits & 15);
+    // Spellings of one length compare as their numbers do.
+    u8::try_from(value).ok().filter(|_| (least..=greatest).contains(&digits))
+}
+
+const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+
+/// The high bit of each byte that is no ASCII digit.
+const fn non_digits(word: u64) -> u64 {
+    let values = word ^ 0x3030_3030_3030_3030;
+    (((values & LOW) + 0x7676_7676_7676_7676) | values) & !LOW
+}
+
+/// The high bit of each byte that is `byte`.
+const fn equal_bytes(word: u64, byte: u8) -> u64 {
+    let values = word ^ (0x0101_0101_0101_0101 * byte as u64);
+    !(((values & LOW) + LOW) | values) & !LOW
+}
+
+/// The high bits of the eight bytes, side by side.
+#[inline(always)]
+fn gather(marks: u64) -> u32 {
+    ((marks >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32
 }
 
 /// Longest spelling of an address.
 const SPELLED_MAX: usize = 39;
 
-/// The decimal spellings of the octets, each with its length.
-static OCTETS: [([u8; 3], u8); 256] = octets();
+/// The decimal spellings of the octets, a dot behind each, and how long that is.
+static OCTETS: [([u8; 4], u8); 256] = octets();
 
-const fn octets() -> [([u8; 3], u8); 256] {
-    let mut table = [([0; 3], 0); 256];
+const fn octets() -> [([u8; 4], u8); 256] {
+    let mut table = [([0; 4], 0); 256];
     let mut octet = 0;
     while octet < 256 {
         let [hundreds, tens, ones] =
             [b'0' + (octet / 100) as u8, b'0' + (octet / 10 % 10) as u8, b'0' + (octet % 10) as u8];
         table[octet] = match octet {
-            0..10 => ([ones, 0, 0], 1),
-            10..100 => ([tens, ones, 0], 2),
-            _ => ([hundreds, tens, ones], 3),
+            0..10 => ([ones, b'.', 0, 0], 2),
+            10..100 => ([tens, ones, b'.', 0], 3),
+            _ => ([hundreds, tens, ones, b'.'], 4),
         };
         octet += 1;
     }
@@ -147,29 +207,26 @@ const fn octets() -> [([u8; 3], u8); 256] {
 
 pub(super) fn push_v4(address: Ipv4Addr, out: &mut Out<'_>) {
     let (text, length) = spell_v4(address);
-    out.push_plain(&text[..length]);
+    out.push_start(&text, length);
 }
 
 /// An address's spelling, and its length.
+#[inline(always)]
 pub(super) fn spell_v4(address: Ipv4Addr) -> ([u8; SPELLED_MAX], usize) {
     let mut text = [0; SPELLED_MAX];
     let mut length = 0;
-    for (number, octet) in address.octets().into_iter().enumerate() {
-        if number > 0 {
-            text[length] = b'.';
-            length += 1;
-        }
+    for octet in address.octets() {
         let (digits, count) = OCTETS[usize::from(octet)];
-        let count = usize::from(count);
-        text[length..length + count].copy_from_slice(&digits[..count]);
-        length += count;
+        // Each overwrites what the one before wrote too much.
+        text[length..length + 4].copy_from_slice(&digits);
+        length += usize::from(count);
     }
-    (text, length)
+    (text, length - 1)
 }
 
 pub(super) fn push_v6(address: Ipv6Addr, out: &mut Out<'_>) {
     let (text, length) = spell_v6(address);
-    out.push_plain(&text[..length]);
+    out.push_start(&text, length);
 }
 
 /// RFC 5952: lower case, no leading zeros, the first of the longest runs of two or more zero

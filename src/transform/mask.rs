@@ -59,13 +59,20 @@ impl Mask {
         if self.keep_separators && between_separators(text, first, last, out) {
             return Outcome::Replaced;
         }
-        let length = length(text);
+        // Of ASCII text, characters are bytes.
+        let ascii = text.is_ascii();
+        let length = if ascii { text.len() } else { length(text) };
+        let offset = |index| if ascii { index } else { offset(text, index) };
         let hides = first + last < length && !self.keep_separators;
         let (first, last) = if hides { (first, last) } else { (0, 0) };
         out.open();
-        out.push_piece(&text[..offset(text, first)]);
+        if first > 0 {
+            out.push_piece(&text[..offset(first)]);
+        }
         push_stars(length - first - last, out);
-        out.push_piece(&text[offset(text, length - last)..]);
+        if last > 0 {
+            out.push_piece(&text[offset(length - last)..]);
+        }
         out.close();
         Outcome::Replaced
     }
@@ -98,7 +105,7 @@ fn push_stars(count: usize, out: &mut Out<'_>) {
     let mut left = count;
     while left > 0 {
         let some = left.min(STARS.len());
-        out.push_plain(&STARS[..some]);
+        out.push_start(&STARS, some);
         left -= some;
     }
 }
@@ -110,8 +117,5 @@ fn length(text: &str) -> usize {
 
 /// Where character number `index` begins.
 fn offset(text: &str, index: usize) -> usize {
-    if text.is_ascii() {
-        return index;
-    }
     text.char_indices().nth(index).map_or(text.len(), |(offset, _)| offset)
 }

@@ -41,6 +41,17 @@ impl Round {
             Scalar::Null => return Outcome::Unchanged,
             Scalar::Text(_) | Scalar::Bool(_) => return Outcome::Mismatch,
         };
+        if let Some((kept, last)) = decimal::cut(text, self.digits) {
+            if quoted {
+                out.open();
+            }
+            out.push_piece(kept);
+            out.put_last(last);
+            if quoted {
+                out.close();
+            }
+            return Outcome::Replaced;
+        }
         let rounded = decimal::round(text, self.digits, |rounded| {
             if quoted {
                 out.open();

@@ -6,6 +6,8 @@
 
 use super::{Args, Example, Kind, Outcome, Param, Shows, Spec, Transform};
 use crate::format::{Out, Scalar};
+use crate::scan::{find, find_or_control};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The names of the parameters that stay.
@@ -48,13 +50,14 @@ impl StripQuery {
             Scalar::Null => return Outcome::Unchanged,
             Scalar::Number(_) | Scalar::Bool(_) => return Outcome::Mismatch,
         };
-        let parts = Parts::of(text);
-        let Some(user_info) = user_info(parts.path) else { return Outcome::Mismatch };
+        let Some((parts, user_info)) = read(text) else { return Outcome::Mismatch };
         if parts.path.len() == text.len() && user_info.is_empty() {
             return Outcome::Unchanged;
         }
         out.open();
-        out.push_piece(&parts.path[..user_info.start]);
+        if user_info.start > 0 {
+            out.push_piece(&parts.path[..user_info.start]);
+        }
         out.push_piece(&parts.path[user_info.end..]);
         if !self.keep.is_empty() {
             self.query(parts.query, out);
@@ -76,25 +79,38 @@ impl StripQuery {
     }
 }
 
-/// A URL without its fragment.
+/// A URL.
 struct Parts<'a> {
     /// What stands before the first `?` or `#`.
     path: &'a str,
-    /// What stands behind the `?`, if that is the first of the two.
+    /// What stands behind the `?`, if that is the first of the two; the fragment too.
     query: &'a str,
 }
 
 impl<'a> Parts<'a> {
-    fn of(url: &'a str) -> Self {
-        let end = memchr::memchr2(b'?', b'#', url.as_bytes()).unwrap_or(url.len());
+    /// The parts of a URL whose path ends at `end`.
+    #[inline]
+    fn of(url: &'a str, end: usize) -> Self {
         let (path, rest) = url.split_at(end);
-        let query = rest.strip_prefix('?').unwrap_or_default();
-        let query_end = memchr::memchr(b'#', query.as_bytes()).unwrap_or(query.len());
-        Self { path, query: &query[..query_end] }
+        Self { path, query: rest.strip_prefix('?').unwrap_or_default() }
     }
 }
 
-/// The parameters of a query, both separators honoured.
+/// A URL's parts, and where the user-info is ([`user_info`]).
+#[inline]
+fn read(url: &str) -> Option<(Parts<'_>, Range<usize>)> {
+    let end = find_or_control(url.as_bytes(), [b'?', b'#', b'@']).unwrap_or(url.len());
+    // Up to here is no user-info and nothing unreadable; and most URLs begin like this.
+    let plain = matches!(url.as_bytes().get(end), None | Some(b'?' | b'#'));
+    if plain && ["https://", "http://", "/"].iter().any(|start| url[..end].starts_with(start)) {
+        return Some((Parts::of(url, end), 0..0));
+    }
+    let parts = Parts::of(url, find(url.as_bytes(), [b'?', b'#']).unwrap_or(url.len()));
+    let user_info = user_info(parts.path)?;
+    Some((parts, user_info))
+}
+
+/// The parameters of a query, both separators honoured, up to the fragment.
 struct Parameters<'a>(Option<&'a str>);
 
 impl<'a> Iterator for Parameters<'a> {
@@ -102,29 +118,24 @@ impl<'a> Iterator for Parameters<'a> {
 
     fn next(&mut self) -> Option<&'a str> {
         let rest = self.0?;
-        let end = memchr::memchr2(b'&', b';', rest.as_bytes());
-        self.0 = end.map(|end| &rest[end + 1..]);
-        Some(&rest[..end.unwrap_or(rest.len())])
+        let end = find(rest.as_bytes(), [b'&', b';', b'#']).unwrap_or(rest.len());
+        self.0 = rest.get(end + 1..).filter(|_| rest.as_bytes()[end] != b'#');
+        Some(&rest[..end])
     }
 }
 
 /// Is it the parameter of that name, with a value or without?
 fn is_named(parameter: &str, name: &str) -> bool {
-    let rest = parameter.as_bytes().strip_prefix(name.as_bytes());
-    matches!(rest, Some([] | [b'=', ..]))
+    // Where the name must end is looked at first: that tells nearly all of them apart.
+    matches!(parameter.as_bytes().get(name.len()), None | Some(b'='))
+        && parameter.as_bytes().get(..name.len()) == Some(name.as_bytes())
 }
 
 /// Where the user-info with its `@` stands in a URL without query and fragment, or an empty range;
 /// `None` if the text cannot be read safely.
-fn user_info(url: &str) -> Option<std::ops::Range<usize>> {
-    // Every byte is looked at, as a loop without an exit is one that vectors run.
-    let unreadable = |bad: bool, byte: &u8| bad | (*byte <= b' ') | (*byte == 0x7f);
-    if url.as_bytes().iter().fold(false, unreadable) {
+fn user_info(url: &str) -> Option<Range<usize>> {
+    if find_or_control(url.as_bytes(), []).is_some() {
         return None;
-    }
-    let no_at = !url.as_bytes().iter().fold(false, |at, byte| at | (*byte == b'@'));
-    if no_at && ["https://", "http://", "/"].iter().any(|start| url.starts_with(start)) {
-        return Some(0..0);
     }
     let start = match authority(url)? {
         Some(start) => start,
@@ -198,6 +209,7 @@ mod tests {
     fn query_fragment_and_user_info_go() {
         for (before, after) in [
             ("https://h/p?x=1", "https://h/p"),
+            ("HTTPS://h/p?x=1", "HTTPS://h/p"),
             ("https://h/p?x=1&a=2;b=3;utm_source=m#f", "https://h/p?a=2&utm_source=m"),
             ("https://h/p#f?a=1", "https://h/p"),
             ("https://u:p@h/p@q", "https://h/p@q"),

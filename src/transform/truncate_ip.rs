@@ -10,7 +10,7 @@
 use super::address::{self, Found, parse_v4, push_v4, push_v6};
 use super::{Args, Example, Kind, Outcome, Param, Shows, Spec, Transform};
 use crate::format::{Out, Scalar};
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::Ipv6Net;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Prefix lengths, in bits.
@@ -118,7 +118,8 @@ fn whole_v4(text: &str) -> Option<Ipv4Addr> {
 }
 
 fn network_v4(address: Ipv4Addr, bits: u8) -> Ipv4Addr {
-    Ipv4Net::new_assert(address, bits).network()
+    let hosts = u32::MAX.checked_shr(bits.into()).unwrap_or(0);
+    Ipv4Addr::from_bits(address.to_bits() & !hosts)
 }
 
 fn network_v6(address: Ipv6Addr, bits: u8) -> Ipv6Addr {

@@ -82,6 +82,7 @@ fn every_wrong_order_is_caught() {
         Flaw::ForgetsToGoBack,
         Flaw::TrustsItself,
         Flaw::KeepsItsEpoch,
+        Flaw::StaysPaused,
         Flaw::YieldsOpen,
     ] {
         let run = |seed: &u64| {

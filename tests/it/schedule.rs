@@ -354,6 +354,8 @@ pub enum Flaw {
     TrustsItself,
     /// After such a commit it goes on under the same epoch.
     KeepsItsEpoch,
+    /// It leaves partitions paused that come back.
+    StaysPaused,
     /// It gives partitions up while they are in an open transaction, and does not undo it.
     YieldsOpen,
 }
@@ -368,8 +370,11 @@ pub struct Flawed {
 
 impl Flawed {
     pub fn new(member: Member, flaw: Flaw) -> Self {
-        let member =
-            if flaw == Flaw::KeepsItsEpoch { member.that_keeps_its_epoch() } else { member };
+        let member = match flaw {
+            Flaw::KeepsItsEpoch => member.that_keeps_its_epoch(),
+            Flaw::StaysPaused => member.that_keeps_its_pauses(),
+            _ => member,
+        };
         Self { member, flaw, early: VecDeque::new(), offsets: Vec::new() }
     }
 

@@ -1,7 +1,9 @@
 //! The automaton before its tables are laid out: what the compiler makes, what two automata are
 //! joined from, and how it is frozen to what the walk reads.
 
-use super::{EMPTY, Here, Next, Paths, Slot, State, StateId, TooManyStates, first_word, hash};
+use super::{
+    EMPTY, Here, Next, Paths, Slot, State, StateId, TooManyStates, first_word, hash, slot_of,
+};
 use std::collections::BTreeMap;
 use std::num::TryFromIntError;
 
@@ -43,11 +45,11 @@ impl Node {
 impl Automaton {
     /// The tables for the walk.
     pub(super) fn frozen(self, decides: Vec<bool>) -> Result<Paths, TooManyStates> {
-        let inert = self.nodes.iter().map(Node::is_inert).collect();
+        let ends = self.nodes.iter().map(|node| (node.scalar, node.is_inert())).collect();
         // The first slot stays empty: it is the table of states that no name leads on from.
         let (slots, elements) = (vec![EMPTY], vec![Box::default()]);
         let paths = Paths { states: Vec::new(), slots, names: Vec::new(), elements, decides };
-        let mut layout = Layout { inert, paths };
+        let mut layout = Layout { ends, paths };
         for node in &self.nodes {
             layout.add(node).map_err(|_| TooManyStates)?;
         }
@@ -57,8 +59,8 @@ impl Automaton {
 
 /// Tables being laid out.
 struct Layout {
-    /// By state.
-    inert: Vec<bool>,
+    /// By state, what its [`Next`] says: of a scalar, and whether it is inert.
+    ends: Vec<(Here, bool)>,
     paths: Paths,
 }
 
@@ -73,6 +75,7 @@ impl Layout {
             other: self.next(node.other),
             base: 0,
             mask: 0,
+            shift: 0,
         };
         if !node.elements.is_empty() {
             state.elements = u32::try_from(self.paths.elements.len())?;
@@ -87,7 +90,8 @@ impl Layout {
     }
 
     fn next(&self, state: StateId) -> Next {
-        Next { state, inert: self.inert[state as usize] }
+        let (scalar, inert) = self.ends[state as usize];
+        Next { state, scalar, inert }
     }
 
     /// The state's hash table: a slot for every name that some path spells here.
@@ -96,11 +100,12 @@ impl Layout {
         names: &BTreeMap<Box<str>, StateId>,
         state: &mut State,
     ) -> Result<(), TryFromIntError> {
-        let size = (names.len() * 2).next_power_of_two();
+        let (size, shift) = room_for(names);
         let base = self.paths.slots.len();
         self.paths.slots.resize(base + size, EMPTY);
         state.base = u32::try_from(base)?;
         state.mask = u32::try_from(size - 1)?;
+        state.shift = shift;
         for (name, &next) in names {
             let bytes = name.as_bytes();
             let slot = Slot {
@@ -111,16 +116,38 @@ impl Layout {
                 name: u32::try_from(self.paths.names.len())?,
                 next: self.next(next),
             };
-            place(&mut self.paths.slots[base..], slot);
+            place(&mut self.paths.slots[base..], slot, shift);
             self.paths.names.extend_from_slice(bytes);
         }
         Ok(())
     }
 }
 
+/// The size of the smallest table in which each name has a slot of its own, and the shift that does
+/// it; of four times as many slots as names at most. Else twice as many, and names share.
+fn room_for(names: &BTreeMap<Box<str>, StateId>) -> (usize, u32) {
+    /// The upper bits of a product are the ones that all those below mix into.
+    const SHIFTS: std::ops::Range<u32> = 32..60;
+    let of = |name: &str| hash(first_word(name.as_bytes(), 0, name.len()), name.len());
+    let hashes: Vec<u64> = names.keys().map(|name| of(name)).collect();
+    let least = names.len().next_power_of_two();
+    let mut taken = Vec::new();
+    for size in [least, 2 * least, 4 * least] {
+        for shift in SHIFTS {
+            taken.clear();
+            taken.resize(size, false);
+            let slots = hashes.iter().map(|hash| slot_of(*hash, shift, size));
+            if slots.into_iter().all(|slot| !std::mem::replace(&mut taken[slot], true)) {
+                return (size, shift);
+            }
+        }
+    }
+    (2 * least, SHIFTS.start)
+}
+
 /// Puts a slot into its table, in the first free place from its own on.
-fn place(table: &mut [Slot], slot: Slot) {
-    let mut probe = hash(slot.word, slot.length as usize) & (table.len() - 1);
+fn place(table: &mut [Slot], slot: Slot, shift: u32) {
+    let mut probe = slot_of(hash(slot.word, slot.length as usize), shift, table.len());
     while table[probe].length != EMPTY.length {
         table[probe].crowded = true;
         probe = (probe + 1) & (table.len() - 1);
