@@ -218,6 +218,12 @@ fn term(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Term> {
             .hint("write a value, a list of values, or `is`, `not` or `exists`");
         return None;
     }
+    if exists == Some(false) && (is.is_some() || not.is_some()) {
+        reader
+            .fault("P063", field.name_span, "this condition can never hold")
+            .hint("a field that is not there has no value");
+        return None;
+    }
     Some(Term { field: path?, is, not, exists })
 }
 

@@ -1,11 +1,12 @@
 //! Conditions → the views of a plan: one for every answer that a record can give.
 
-use super::super::conditions::{
-    Answer, Conditions, Term, Tested, VIEWS_MAX, View, When, classes_of,
-};
 use super::decide::Board;
 use crate::document::Reader;
 use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
+use crate::policy::Place;
+use crate::policy::conditions::{
+    Answer, Conditions, Term, Tested, VIEWS_MAX, View, When, classes_of,
+};
 use crate::policy::syntax::{self, Condition};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -56,7 +57,7 @@ fn fields(written: &[&Condition]) -> Vec<Vec<Segment>> {
 
 /// Two fields of which one leads through the other.
 fn nested(fields: &[Vec<Segment>]) -> Option<(String, String)> {
-    let shown = |field: &[Segment]| super::super::Place::Value(field.to_vec()).to_string();
+    let shown = |field: &[Segment]| Place::Value(field.to_vec()).to_string();
     for outer in fields {
         let inside = |inner: &&Vec<Segment>| inner.len() > outer.len() && inner.starts_with(outer);
         if let Some(inner) = fields.iter().find(inside) {
