@@ -54,6 +54,7 @@ pub mod admin;
 pub mod run;
 
 // The commands.
+pub mod operations;
 pub mod filter;
 pub mod replay;
 pub mod explain;

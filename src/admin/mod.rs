@@ -149,8 +149,8 @@ async fn index() -> &'static str {
         env!("CARGO_PKG_VERSION"),
         "\n\n\
          /metrics  Prometheus metrics\n\
-         /healthz  200 unless limpid has broken down\n\
-         /readyz   200 once every lane has joined its group, 503 before and while draining\n\
+         /healthz  200 unless limpid has broken down or a lane is stuck\n\
+         /readyz   200 while every lane is in its group and a broker answers\n\
          /reload   POST: load policies and keys again\n"
     )
 }
@@ -161,10 +161,10 @@ async fn metrics(State(shown): State<Shown>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, kind)], shown.metrics.render())
 }
 
-/// Waiting for a broker is no reason to be restarted: only a breakdown is.
+/// Waiting for a broker is no reason to be restarted: a breakdown is, and a lane that is stuck.
 async fn alive(State(shown): State<Shown>, headers: HeaderMap) -> Response {
     let status = shown.health.status();
-    told(!matches!(status, Status::Broken(_)), &shown, &status, &headers)
+    told(status.is_alive(), &shown, &status, &headers)
 }
 
 async fn ready(State(shown): State<Shown>, headers: HeaderMap) -> Response {
@@ -177,8 +177,12 @@ fn told(good: bool, shown: &Shown, status: &Status, headers: &HeaderMap) -> Resp
     let health = &shown.health;
     let (joined, lanes) = health.lanes();
     let (name, reason) = match status {
-        Status::Starting => ("starting", Some(format!("{joined} of {lanes} lanes have joined"))),
+        Status::Starting => {
+            ("starting", Some(format!("{joined} of {lanes} lanes are in the group")))
+        }
         Status::Ready => ("ready", None),
+        Status::Unreachable => ("unreachable", Some("no broker answers".into())),
+        Status::Stuck(lane) => ("stuck", Some(format!("the loop of lane {lane} does not turn"))),
         Status::Draining => ("draining", Some("delivering what was read, then stopping".into())),
         Status::Broken(reason) => ("broken", Some(reason.clone())),
     };

@@ -9,7 +9,9 @@ mod explain;
 mod filter;
 mod keys;
 mod policy_file;
+mod pseudonym;
 mod quarantine;
+mod reveal;
 mod run;
 mod schema;
 mod test;
@@ -44,8 +46,12 @@ enum Command {
     Diff(diff::Args),
     /// Print the JSON Schema of policies, for editors
     Schema(schema::Args),
-    /// Make keys for pseudonyms and for the quarantine
+    /// Make, rotate and destroy keys for pseudonyms; make keys for the quarantine
     Keys(keys::Args),
+    /// Tell what a value became, over all epochs and policies: for a person's request
+    Pseudonym(pseudonym::Args),
+    /// Turn tokens back into values; each one is written to a log of operations
+    Reveal(reveal::Args),
     /// Read what was withheld
     Quarantine(quarantine::Args),
 }
@@ -70,6 +76,8 @@ pub fn main() -> ExitCode {
         Command::Diff(args) => diff::main(&args),
         Command::Schema(args) => schema::main(&args),
         Command::Keys(args) => keys::main(args),
+        Command::Pseudonym(args) => pseudonym::main(&args),
+        Command::Reveal(args) => reveal::main(&args),
         Command::Quarantine(args) => quarantine::main(args),
     };
     done.unwrap_or_else(|error| {

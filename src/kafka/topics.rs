@@ -36,17 +36,46 @@ impl Scout {
         Ok(Self { client: Client::new(kind, &set, &Callbacks::default())?, set })
     }
 
+    /// Does a broker answer?
+    ///
+    /// # Errors
+    /// None did in time.
+    pub fn ping(&self, wait: Duration) -> Result<()> {
+        // Of the topics that this client works with, and it works with none.
+        self.metadata(false, wait, |_| ())
+    }
+
     /// Lists the cluster's topics.
     ///
     /// # Errors
     /// No broker answered in time.
     pub fn list(&self, wait: Duration) -> Result<Listing> {
+        self.metadata(true, wait, |metadata| {
+            let count = usize::try_from(metadata.topic_cnt).unwrap_or(0);
+            // SAFETY: the answer holds so many topics; names are NUL-terminated.
+            let topics = (0..count).map(|index| unsafe { &*metadata.topics.add(index) });
+            let named = topics.map(|topic| {
+                // SAFETY: as above.
+                let name = unsafe { CStr::from_ptr(topic.topic) };
+                let partitions = usize::try_from(topic.partition_cnt).unwrap_or(0);
+                (name.to_string_lossy().into_owned(), partitions)
+            });
+            named.filter(|(_, partitions)| *partitions > 0).collect()
+        })
+    }
+
+    fn metadata<T>(
+        &self,
+        topics: bool,
+        wait: Duration,
+        read: impl FnOnce(&rd::rd_kafka_metadata) -> T,
+    ) -> Result<T> {
         let mut metadata = ptr::null();
         // SAFETY: the client lives; null means no single topic; the answer is ours to destroy.
         let code = unsafe {
             rd::rd_kafka_metadata(
                 self.client.ptr(),
-                1,
+                topics.into(),
                 ptr::null_mut(),
                 &raw mut metadata,
                 millis(wait),
@@ -59,22 +88,12 @@ impl Scout {
                 Code(code as i32).name()
             )));
         }
-        // SAFETY: the call succeeded, so the answer is valid until it is destroyed; names are
-        // NUL-terminated.
-        let listing = unsafe {
-            let count = usize::try_from((*metadata).topic_cnt).unwrap_or(0);
-            let listing = (0..count)
-                .map(|index| &*(*metadata).topics.add(index))
-                .map(|topic| {
-                    let name = CStr::from_ptr(topic.topic).to_string_lossy().into_owned();
-                    (name, usize::try_from(topic.partition_cnt).unwrap_or(0))
-                })
-                .filter(|(_, partitions)| *partitions > 0)
-                .collect();
+        // SAFETY: the call succeeded, so the answer is valid until it is destroyed.
+        unsafe {
+            let told = read(&*metadata);
             rd::rd_kafka_metadata_destroy(metadata);
-            listing
-        };
-        Ok(listing)
+            Ok(told)
+        }
     }
 
     /// Asks for `max.message.bytes` of topics; those that may not be asked are left out.

@@ -85,6 +85,11 @@ impl Secrets {
         })
     }
 
+    /// The times, Unix milliseconds, from each of which another secret, or none, is used.
+    pub(super) fn times(&self) -> impl Iterator<Item = i64> {
+        self.0.iter().map(|dated| dated.from_ms)
+    }
+
     /// Are they the same secrets for the same times?
     pub(super) fn same(&self, other: &Self) -> bool {
         let same = |(mine, theirs): (&Dated, &Dated)| {

@@ -7,6 +7,7 @@
 mod pump;
 mod routes;
 mod start;
+mod watch;
 
 pub use pump::{Pump, Tools};
 pub use routes::{Resolved, Routes};
@@ -23,6 +24,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::Instant;
+use watch::Watch;
 
 /// Most bytes of records that one lane has between fetch and delivery.
 const IN_FLIGHT_BYTES_MAX: usize = 32 << 20;
@@ -143,7 +145,10 @@ fn run_lanes(
             thread::Builder::new().name(format!("lane-{lane}")).spawn_scoped(scope, work)
         };
         let lanes: Vec<_> = (0..config.lanes.max(1)).map(start).collect();
-        lanes.into_iter().map(ended).collect::<Vec<_>>()
+        let watch = Watch::start(scope, config, health);
+        let outcomes = lanes.into_iter().map(ended).collect::<Vec<_>>();
+        watch.end();
+        outcomes
     });
     let mut sum = Summary::default();
     for outcome in outcomes {
@@ -177,7 +182,7 @@ fn run_lane(
 }
 
 fn drive(member: Member, tools: Tools<'_>, stop: &Stop) -> Result<Summary> {
-    let health = tools.health;
+    let (health, lane) = (tools.health, tools.lane);
     let start = Instant::now();
     let mut pump = Pump::new(member, tools);
     let mut draining = false;
@@ -188,6 +193,7 @@ fn drive(member: Member, tools: Tools<'_>, stop: &Stop) -> Result<Summary> {
             pump.shut_down();
         }
         pump.turn(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX))?;
+        health.turned(lane);
     }
     Ok(pump.summary().clone())
 }

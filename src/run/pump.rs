@@ -169,7 +169,13 @@ impl<'a, B: Broker> Pump<'a, B> {
         while let Some(notice) = self.broker.notice() {
             let event = match notice {
                 Notice::Assigned(partitions) => Event::Assigned(partitions),
-                Notice::Revoked { partitions, lost } => Event::Revoked { partitions, lost },
+                Notice::Revoked { partitions, lost } => {
+                    if lost {
+                        self.joined = false;
+                        self.tools.health.lost(self.tools.lane);
+                    }
+                    Event::Revoked { partitions, lost }
+                }
                 Notice::Delivered(id) => Event::Delivered(id),
                 Notice::Failed(id, error) => self.failed(id, error),
                 Notice::Committed(Ok(())) => Event::Committed { stored: true },

@@ -30,6 +30,7 @@ mod reload;
 mod replay;
 mod schedule;
 mod schema;
+mod subject;
 mod tidy;
 mod trial;
 mod vectors;
