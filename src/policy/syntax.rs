@@ -290,7 +290,7 @@ fn spec(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<At<&'static Spec>>
     let lower = name.to_lowercase();
     let called = CALLED.iter().find(|(words, _)| words.contains(&lower.as_str()));
     let hint = match called.map(|(_, meant)| *meant).or_else(|| nearest(name, names())) {
-        Some("pseudonymize") if lower.contains("sha") => {
+        Some("pseudonymize") if lower.contains("sha") || lower == "hash" => {
             "did you mean `pseudonymize`? a hash without a key is undone by trying all values"
                 .into()
         }

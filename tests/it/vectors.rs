@@ -47,8 +47,8 @@ fn epoch_keys(vector: &Value) -> EpochKeys {
     let secret = HEXLOWER.decode(text(vector, "secret").as_bytes()).unwrap();
     let secret = Secrets::from(Secret::new(secret.try_into().unwrap()));
     let epoch = Epoch::every_ms(vector["epoch_ms"].as_u64().unwrap());
-    use Purpose::{Digits, IpDeterministic, IpNd, IpNdx, IpPrefix, Token};
-    let purposes = [IpDeterministic, IpPrefix, IpNd, IpNdx, Digits, Token];
+    use Purpose::{Date, Digits, IpDeterministic, IpNd, IpNdx, IpPrefix, Token};
+    let purposes = [IpDeterministic, IpPrefix, IpNd, IpNdx, Date, Digits, Token];
     let source =
         Pseudonyms::new(secret, text(vector, "tenant"), epoch).with(purposes.into_iter().collect());
     source.keys(source.period(vector["timestamp_ms"].as_i64()).unwrap())

@@ -1,6 +1,6 @@
 //! From the twin's words to limpid's: a [`Policy`] as a plan, a text through the engine.
 
-use super::forms::{Form, Mode, What};
+use super::forms::{Form, Local, Mode, Path, What};
 use super::transforms::Keys;
 use super::{Action, Bounds, Expected, Flaw, Policy};
 use limpid::document::{Faults, Source};
@@ -183,6 +183,37 @@ fn form_arguments(form: &Form) -> (&'static str, Vec<(&'static str, Arg)>) {
             ("encrypt_digits", vec![("keep_first", int(*keep_first)), luhn])
         }
         Form::Tokenize => ("tokenize", vec![]),
+        Form::Email(local) => {
+            let word = match local {
+                Local::Mask => "mask",
+                Local::Drop => "drop",
+                Local::Hash => "hash",
+            };
+            ("email", vec![("local", Arg::Word(word))])
+        }
+        Form::Url { host, path, names, keep } => {
+            let path = match path {
+                Path::Keep => "keep",
+                Path::First => "first",
+                Path::Drop => "drop",
+            };
+            let arguments = vec![
+                ("host", Arg::Word(if *host { "keep" } else { "drop" })),
+                ("path", Arg::Word(path)),
+                ("query", Arg::Word(if *names { "names" } else { "drop" })),
+                ("keep", Arg::Names(keep.clone())),
+            ];
+            ("url", arguments)
+        }
+        Form::UserAgent => ("user_agent", vec![]),
+        Form::Date { to, epoch, shift_days } => {
+            let shift_days = ("shift_days", Arg::Int(*shift_days));
+            ("date", vec![("to", Arg::Word(to)), ("epoch", Arg::Word(epoch)), shift_days])
+        }
+        Form::Geo { grid_metres, of } => {
+            let grid_metres = ("grid_metres", Arg::Int((*grid_metres).into()));
+            ("geo", vec![grid_metres, ("of", Arg::Word(of))])
+        }
         Form::BucketBySize { size, low: lows } => {
             ("bucket", vec![("size", Arg::Int(*size)), low(*lows)])
         }
@@ -218,8 +249,8 @@ fn argument(param: &Param, given: &[(&str, Arg)]) -> Arg {
 }
 
 fn every_purpose() -> Purposes {
-    use Purpose::{Digits, IpDeterministic, IpNd, IpNdx, IpPrefix, Token};
-    [IpDeterministic, IpPrefix, IpNd, IpNdx, Digits, Token].into_iter().collect()
+    use Purpose::{Date, Digits, IpDeterministic, IpNd, IpNdx, IpPrefix, Token};
+    [IpDeterministic, IpPrefix, IpNd, IpNdx, Date, Digits, Token].into_iter().collect()
 }
 
 /// limpid's own keys of made policies at [`TIMESTAMP_MS`].
