@@ -2,6 +2,7 @@
 
 use super::policy_file;
 use crate::clock::now_ms;
+use crate::document::Faults;
 use crate::engine::Limits;
 use crate::error::{Error, Result};
 use crate::filter::{Job, Source, Summary, filter};
@@ -68,13 +69,17 @@ fn told(summary: &Summary) -> ExitCode {
     ExitCode::from(u8::from(summary.withheld_total() > 0))
 }
 
-/// The policy, alone in its set, and its tenant.
+/// The policy, alone in its set, and its tenant. One whose tests fail is not used.
 fn load(policy: &Path, keys: Option<PathBuf>) -> Result<(Arc<Policies>, Arc<str>)> {
     let keyring = policy_file::keyring(keys)?;
     let compiled = policy_file::compiled(policy, keyring.as_ref())?;
     let tenant = compiled.plan.tenant.clone();
     let policies = Policies::new(vec![compiled.plan])
         .map_err(|tenant| Error::usage(format!("two policies for {tenant}")))?;
+    let mut faults = Faults::default();
+    if compiled.tests.run(&policies, &mut faults) > 0 {
+        return Err(policy_file::refused(&mut faults));
+    }
     Ok((Arc::new(policies), tenant))
 }
 

@@ -32,10 +32,13 @@ fn with(
 ) -> Result<CompiledPolicy> {
     let source = Source::read(policy, Show::Lines)?;
     let mut faults = Faults::default();
-    compile(&source, &mut faults).ok_or_else(|| {
-        faults.sort();
-        Error::usage(format!("the policy is refused\n{faults:#}"))
-    })
+    compile(&source, &mut faults).ok_or_else(|| refused(&mut faults))
+}
+
+/// That a policy is refused, and why.
+pub(super) fn refused(faults: &mut Faults) -> Error {
+    faults.sort();
+    Error::usage(format!("the policy is refused\n{faults:#}"))
 }
 
 /// A configuration has routes; a policy never does. Told from the text, so that a file which is no

@@ -73,6 +73,9 @@ pub struct Value {
     pub mismatch: bool,
     /// Rules that name it too, and came too late.
     pub late: Vec<Named>,
+    /// Rules that name it too and came first, but do not apply to this record, or are less strict
+    /// than one of another list.
+    pub passed_by: Vec<Named>,
     /// Rules that nearly name it: paths that name nothing here, and what they may have meant.
     pub near: Vec<(Named, String)>,
 }
@@ -424,18 +427,21 @@ impl<'a> Asked<'a> {
         names: &dyn Fn(usize) -> bool,
     ) -> Value {
         let paths = &self.explainer.paths;
-        let mut naming = (0..paths.len()).filter(|&path| names(path)).peekable();
+        let naming = || (0..paths.len()).filter(|&path| names(path));
         let written = self.explainer.plan().rules_written();
         let rule = decision.map(|decision| decision.rule);
         let rule = rule.filter(|&rule| usize::from(rule) < written);
         let by = rule.map(|rule| {
             let of_rule = |path: &usize| paths[*path].written.rule == rule;
-            let path = (0..paths.len()).filter(of_rule).find(|&path| names(path));
+            let path = naming().find(of_rule);
             path.map_or_else(|| self.rule_alone(rule), |path| self.explainer.named(path))
         });
-        let late =
-            naming.by_ref().filter(|&path| rule.is_some_and(|r| paths[path].written.rule > r));
-        let late = late.map(|path| self.explainer.named(path)).collect();
+        let others = |wanted: &dyn Fn(RuleId) -> bool| {
+            let others = naming().filter(|&path| wanted(paths[path].written.rule));
+            others.map(|path| self.explainer.named(path)).collect()
+        };
+        let late = others(&|other| rule.is_some_and(|rule| rule < other));
+        let passed_by = others(&|other| rule.is_none_or(|rule| other < rule));
         Value {
             path,
             before,
@@ -443,6 +449,7 @@ impl<'a> Asked<'a> {
             by,
             mismatch: decision.is_some_and(|decision| decision.mismatch),
             late,
+            passed_by,
             near: Vec::new(),
         }
     }

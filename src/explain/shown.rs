@@ -50,6 +50,14 @@ impl Value {
             let after = printable(&String::from_utf8_lossy(after));
             writeln!(f, "{}", paint.on(NEW, format_args!("  + {after}")))?;
         }
+        for other in &self.passed_by {
+            let (Named { rule, path, .. }, at) = (other, other.place());
+            let note = format!(
+                "    passed by: rule {rule} names it too (`{path}`, {at}), but its `when` does not \
+                 hold here, or a stricter rule decides"
+            );
+            writeln!(f, "{}", paint.on(QUIET, note))?;
+        }
         for late in &self.late {
             let (Named { rule, path, .. }, at) = (late, late.place());
             let note = format!("    too late: rule {rule} names it too (`{path}`, {at})");
@@ -104,6 +112,7 @@ impl Value {
             "mismatch": self.mismatch,
             "before": String::from_utf8_lossy(&self.before),
             "after": after.map(|after| String::from_utf8_lossy(after)),
+            "passed_by": self.passed_by.iter().map(named).collect::<Vec<_>>(),
             "late": self.late.iter().map(named).collect::<Vec<_>>(),
             "near": self.near.iter().map(near).collect::<Vec<_>>(),
         })

@@ -12,17 +12,19 @@ pub(crate) enum Cipher {
     IpPrefix(Prefix),
     IpNd(Nd),
     IpNdx(Ndx),
+    Date(Zeroizing<[u8; 32]>),
     Digits(Digits),
     Token(Tokens),
 }
 
 impl Cipher {
     /// The purposes that have a cipher.
-    pub(super) const PURPOSES: [Purpose; 6] = [
+    pub(super) const PURPOSES: [Purpose; 7] = [
         Purpose::IpDeterministic,
         Purpose::IpPrefix,
         Purpose::IpNd,
         Purpose::IpNdx,
+        Purpose::Date,
         Purpose::Digits,
         Purpose::Token,
     ];
@@ -43,6 +45,7 @@ impl Cipher {
             Purpose::IpPrefix => Self::IpPrefix(Prefix::new(&two())),
             Purpose::IpNd => Self::IpNd(Nd::new(&key()[0], &tweak())),
             Purpose::IpNdx => Self::IpNdx(Ndx::new(&two(), &tweak())),
+            Purpose::Date => Self::Date(hash(purpose)),
             Purpose::Digits => Self::Digits(Digits::new(&hash(purpose))?),
             Purpose::Token => Self::Token(Tokens::new(source, period)),
         })

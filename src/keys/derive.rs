@@ -36,6 +36,8 @@ pub enum Purpose {
     IpTweak,
     /// `encrypt_digits`: 32 bytes.
     Digits,
+    /// `date` with `shift_days`, the keyed hash of record keys: 32 bytes.
+    Date,
     /// `tokenize`: 64 bytes.
     Token,
 }
@@ -51,6 +53,7 @@ impl Purpose {
             Self::IpNdx => "limpid encrypt_ip ndx v1",
             Self::IpTweak => "limpid encrypt_ip tweak v1",
             Self::Digits => "limpid encrypt_digits v1",
+            Self::Date => "limpid date v1",
             Self::Token => "limpid tokenize v1",
         }
     }

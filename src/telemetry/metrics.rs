@@ -446,6 +446,7 @@ mod tests {
             rules: (0..rules).map(rule).collect(),
             key_rule: None,
             header_rules: Vec::new(),
+            conditions: None,
             unlisted: Unlisted::Keep,
             pseudonyms: None,
         }
@@ -522,6 +523,23 @@ mod tests {
         assert_has(&text, &[r#"limpid_rule_hits_total{rule="2 keep",tenant="globex"} 5"#]);
         assert!(!text.contains(r#"rule="2 keep",tenant="initech""#), "{text}");
         assert!(!text.contains(r#"limpid_policy_info{rules="2",tenant="acme""#), "{text}");
+    }
+
+    #[test]
+    fn counters_go_on_over_a_reload() {
+        let (metrics, old) = (metrics(), policies(&["acme", "globex"]));
+        let new = policies(&["abc", "globex"]);
+        for set in [&old, &new] {
+            metrics.policies(set);
+            metrics.batch(set, &tally(), Duration::ZERO);
+        }
+        assert_has(
+            &metrics.render(),
+            &[
+                r#"limpid_rule_hits_total{rule="2 keep",tenant="globex"} 10"#,
+                r#"limpid_policy_info{rules="2",tenant="abc",version="3"} 1"#,
+            ],
+        );
     }
 
     #[test]

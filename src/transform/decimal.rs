@@ -101,11 +101,17 @@ const FLOOR_DIGITS_MAX: i64 = 30;
 
 /// The largest integer that is not above the number; `None` if it has more than 30 digits.
 pub(super) fn floor(number: &str) -> Option<i128> {
+    floor_of(number, 0)
+}
+
+/// The [`floor`] of the number times 10^`decimals`.
+pub(super) fn floor_of(number: &str, decimals: i64) -> Option<i128> {
     let value = Decimal::read(number);
-    if value.count > 0 && value.point > FLOOR_DIGITS_MAX {
+    let point = value.point + decimals;
+    if value.count > 0 && point > FLOOR_DIGITS_MAX {
         return None;
     }
-    let whole = usize::try_from(value.point).unwrap_or(0).min(30);
+    let whole = usize::try_from(point).unwrap_or(0).min(30);
     let digit = |index| i128::from(value.digit(index) - b'0');
     let size = (0..whole).fold(0, |size, index| size * 10 + digit(index));
     Some(match value.negative {

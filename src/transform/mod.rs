@@ -5,10 +5,13 @@
 mod address;
 mod bucket;
 mod canonical;
+mod date;
 mod decimal;
 mod drop;
+mod email;
 mod encrypt_digits;
 mod encrypt_ip;
+mod geo;
 mod keep;
 mod mask;
 mod pseudonymize;
@@ -19,6 +22,8 @@ mod set;
 mod strip_query;
 mod tokenize;
 mod truncate_ip;
+mod url;
+mod user_agent;
 
 pub use pseudonymize::{HASH_CHARS, spell_hash};
 pub use recent::Recent;
@@ -272,8 +277,18 @@ pub enum Transform {
     Tokenize,
     /// See `strip_query.rs`.
     StripQuery(strip_query::StripQuery),
+    /// See `email.rs`.
+    Email(email::Local),
+    /// See `url.rs`.
+    Url(url::Url),
+    /// See `user_agent.rs`.
+    UserAgent,
     /// See `round.rs`.
     Round(round::Round),
+    /// See `date.rs`.
+    Date(date::Date),
+    /// See `geo.rs`.
+    Geo(geo::Geo),
     /// See `bucket.rs`.
     Bucket(bucket::Bucket),
 }
@@ -299,7 +314,12 @@ impl Transform {
             Self::EncryptDigits(encrypt_digits) => encrypt_digits.apply(value, context, out),
             Self::Tokenize => tokenize::apply(value, context, out),
             Self::StripQuery(strip_query) => strip_query.apply(value, out),
+            Self::Email(local) => local.apply(value, context, out),
+            Self::Url(url) => url.apply(value, out),
+            Self::UserAgent => user_agent::apply(value, out),
             Self::Round(round) => round.apply(value, out),
+            Self::Date(date) => date.apply(value, context, out),
+            Self::Geo(geo) => geo.apply(value, out),
             Self::Bucket(bucket) => bucket.apply(value, out),
         }
     }
@@ -309,6 +329,8 @@ impl Transform {
     pub fn purpose(&self) -> Option<Purpose> {
         match self {
             Self::Pseudonymize(_) => Some(Purpose::Pseudonym),
+            Self::Date(date) => date.purpose(),
+            Self::Email(email::Local::Hash) => Some(Purpose::Pseudonym),
             Self::EncryptIp(encrypt_ip) => Some(encrypt_ip.purpose()),
             Self::EncryptDigits(_) => Some(Purpose::Digits),
             Self::Tokenize => Some(Purpose::Token),
@@ -340,6 +362,25 @@ impl Transform {
     }
 }
 
+/// The canonical spelling of a number: the same for the same value.
+#[must_use]
+pub fn canonical(number: &str) -> Vec<u8> {
+    let mut spelling = Vec::new();
+    decimal::canonical(number, |byte| spelling.push(byte));
+    spelling
+}
+
+/// Is this the canonical spelling of the number? Without writing it down.
+#[must_use]
+pub fn is_canonical(number: &str, spelling: &[u8]) -> bool {
+    let (mut at, mut same) = (0, true);
+    decimal::canonical(number, |byte| {
+        same &= spelling.get(at) == Some(&byte);
+        at += 1;
+    });
+    same && at == spelling.len()
+}
+
 /// Puts the fixed word in a value's place: what `mismatch: redact` does.
 pub fn redact(out: &mut Out<'_>) {
     redact::write(out);
@@ -357,9 +398,14 @@ pub static TABLE: &[&Spec] = &[
     &encrypt_ip::SPEC,
     &encrypt_digits::SPEC,
     &tokenize::SPEC,
+    &email::SPEC,
     &strip_query::SPEC,
+    &url::SPEC,
+    &user_agent::SPEC,
     &round::SPEC,
     &bucket::SPEC,
+    &date::SPEC,
+    &geo::SPEC,
 ];
 
 /// The transform of that name.

@@ -7,7 +7,7 @@
 use super::canonical::{self, Canonical, Email};
 use super::{Args, Context, Example, Kind, Outcome, Param, Shows, Spec, Transform, decimal};
 use crate::format::{Out, Scalar};
-use crate::hash::{HASH_BYTES, VALUE_BYTES_MAX};
+use crate::hash::{HASH_BYTES, VALUE_BYTES_MAX, Waiting};
 use crate::keys::{EpochKeys, PseudonymKey};
 use std::sync::Arc;
 
@@ -145,7 +145,7 @@ impl Pseudonymize {
         }
     }
 
-    /// Writes the pseudonym of a canonical value, or keeps its place free until enough wait.
+    /// Writes the pseudonym of a canonical value.
     #[inline]
     fn write(
         &self,
@@ -154,25 +154,40 @@ impl Pseudonymize {
         context: &mut Context<'_>,
         out: &mut Out<'_>,
     ) {
-        match &mut context.waiting {
-            Some(waiting) if value.len() <= VALUE_BYTES_MAX => {
-                out.open();
-                out.push(&self.prefix);
-                waiting.push(key.expose(), value, out.mark());
-                out.push_plain(&[b'0'; HASH_CHARS]);
-                out.close();
-            }
-            _ => self.write_hash(blake3::keyed_hash(key.expose(), value), out),
-        }
+        out.open();
+        out.push(&self.prefix);
+        push_hash(value, key, context.waiting.as_deref_mut(), out);
+        out.close();
     }
 
     fn write_hash(&self, hash: blake3::Hash, out: &mut Out<'_>) {
-        let shown = hash.as_bytes().first_chunk().copied().unwrap_or_default();
         out.open();
         out.push(&self.prefix);
-        out.push_plain(&spell_hash(shown));
+        out.push_plain(&spell_hash(shown(hash)));
         out.close();
     }
+}
+
+/// Writes the hash of a canonical value, or keeps its place free until enough wait.
+#[inline]
+pub(super) fn push_hash(
+    value: &[u8],
+    key: &PseudonymKey,
+    waiting: Option<&mut Waiting>,
+    out: &mut Out<'_>,
+) {
+    match waiting {
+        Some(waiting) if value.len() <= VALUE_BYTES_MAX => {
+            waiting.push(key.expose(), value, out.mark());
+            out.push_plain(&[b'0'; HASH_CHARS]);
+        }
+        _ => out.push_plain(&spell_hash(shown(blake3::keyed_hash(key.expose(), value)))),
+    }
+}
+
+/// As much of a hash as a pseudonym shows.
+fn shown(hash: blake3::Hash) -> [u8; HASH_BYTES] {
+    hash.as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
 /// A hash as pseudonyms show it: RFC 4648 section 7, lower case, unpadded.

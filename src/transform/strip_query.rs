@@ -69,7 +69,7 @@ impl StripQuery {
     /// Writes the parameters that stay.
     fn query(&self, query: &str, out: &mut Out<'_>) {
         let mut separator: &[u8] = b"?";
-        for parameter in Parameters(Some(query)) {
+        for parameter in Parameters::of(query) {
             if self.keep.iter().any(|kept| is_named(parameter, kept)) {
                 out.push_plain(separator);
                 out.push_piece(parameter);
@@ -80,11 +80,11 @@ impl StripQuery {
 }
 
 /// A URL.
-struct Parts<'a> {
+pub(super) struct Parts<'a> {
     /// What stands before the first `?` or `#`.
-    path: &'a str,
+    pub(super) path: &'a str,
     /// What stands behind the `?`, if that is the first of the two; the fragment too.
-    query: &'a str,
+    pub(super) query: &'a str,
 }
 
 impl<'a> Parts<'a> {
@@ -98,7 +98,7 @@ impl<'a> Parts<'a> {
 
 /// A URL's parts, and where the user-info is ([`user_info`]).
 #[inline]
-fn read(url: &str) -> Option<(Parts<'_>, Range<usize>)> {
+pub(super) fn read(url: &str) -> Option<(Parts<'_>, Range<usize>)> {
     let end = find_or_control(url.as_bytes(), [b'?', b'#', b'@']).unwrap_or(url.len());
     // Up to here is no user-info and nothing unreadable; and most URLs begin like this.
     let plain = matches!(url.as_bytes().get(end), None | Some(b'?' | b'#'));
@@ -111,7 +111,13 @@ fn read(url: &str) -> Option<(Parts<'_>, Range<usize>)> {
 }
 
 /// The parameters of a query, both separators honoured, up to the fragment.
-struct Parameters<'a>(Option<&'a str>);
+pub(super) struct Parameters<'a>(Option<&'a str>);
+
+impl<'a> Parameters<'a> {
+    pub(super) const fn of(query: &'a str) -> Self {
+        Self(Some(query))
+    }
+}
 
 impl<'a> Iterator for Parameters<'a> {
     type Item = &'a str;
@@ -125,7 +131,7 @@ impl<'a> Iterator for Parameters<'a> {
 }
 
 /// Is it the parameter of that name, with a value or without?
-fn is_named(parameter: &str, name: &str) -> bool {
+pub(super) fn is_named(parameter: &str, name: &str) -> bool {
     // Where the name must end is looked at first: that tells nearly all of them apart.
     matches!(parameter.as_bytes().get(name.len()), None | Some(b'='))
         && parameter.as_bytes().get(..name.len()) == Some(name.as_bytes())
@@ -150,7 +156,7 @@ fn user_info(url: &str) -> Option<Range<usize>> {
 }
 
 /// Where the authority begins, if there is one; `None` for a scheme that has no such parts.
-fn authority(url: &str) -> Option<Option<usize>> {
+pub(super) fn authority(url: &str) -> Option<Option<usize>> {
     let Some(scheme) = scheme(url) else {
         // Browsers read either slash so, at a URL's start too.
         let slashes = matches!(url.as_bytes(), [b'/' | b'\\', b'/' | b'\\', ..]);
@@ -179,7 +185,7 @@ fn is_port(text: &str) -> bool {
 }
 
 /// The scheme of a URL, without its colon (RFC 3986, section 3.1).
-fn scheme(url: &str) -> Option<&str> {
+pub(super) fn scheme(url: &str) -> Option<&str> {
     let (scheme, _) = url.split_once(':')?;
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
     (scheme.starts_with(|first: char| first.is_ascii_alphabetic()) && scheme.bytes().all(fits))
@@ -187,7 +193,7 @@ fn scheme(url: &str) -> Option<&str> {
 }
 
 /// What stands before the first slash, of either kind.
-fn first_segment(text: &str) -> &str {
+pub(super) fn first_segment(text: &str) -> &str {
     text.split(['/', '\\']).next().unwrap_or_default()
 }
 

@@ -47,6 +47,7 @@ fn an_explanation_is_of_what_comes_out() {
     let mut values = 0;
     for case in super::cases::cases() {
         let source = Source::read(&case.join("policy.yaml"), Show::Lines).expect("a policy");
+        let several = compiled(&source).shares || source.text.contains("when:");
         let policies = Policies::new(vec![compiled(&source).plan]).expect("one plan");
         let tenant = policies.plan(0).tenant.clone();
         let mut bench = trial::Bench::new(&policies, tenant, Limits::default());
@@ -59,6 +60,8 @@ fn an_explanation_is_of_what_comes_out() {
             for by in explained.values.iter().filter_map(|value| value.by.as_ref()) {
                 assert!(by.line > 0, "{}: {shown}: no path of rule {}", case.display(), by.rule);
             }
+            let passed_by = explained.values.iter().any(|value| !value.passed_by.is_empty());
+            assert!(!passed_by || several, "{}: {shown}", case.display());
             check_fates(&explained, &format!("{}: {shown}", case.display()));
             values += explained.values.len();
         }
@@ -219,4 +222,39 @@ fn the_command_says_what_filter_does() {
     );
     let (code, _, err) = with("explain", &["--line", "9"], "{}\n");
     assert_eq!((code, err.as_str()), (Some(2), "limpid: there is no event to explain\n"));
+}
+
+/// The column that docs/COMPARISON.md has for limpid.
+#[test]
+fn the_awkward_records_of_the_comparison() {
+    let source = Source::read(Path::new("benches/peers/corners.yaml"), Show::Lines).expect("it");
+    let explainer = Explainer::new(compiled(&source), Limits::default());
+    let events = std::fs::read("benches/peers/corners.ndjson").expect("the records");
+    let clean = [
+        r#"{"client_ip":"203.0.113.0","user":{},"n":1.0}"#,
+        r#"{"user":{},"client_ip":"203.0.113.0","big":12345678901234567890123,"far":1e400,"spelt":1.50e1}"#,
+        r#"{"user":{},"client_ip":"203.0.113.0"}"#,
+        r#"{"client_ip":"198.51.100.0","client_ip":"203.0.113.0","user":{}}"#,
+        r#"{"user":{},"client_ip":"203.0.113.0"}"#,
+        r#"{ "z": "\u00e4\/", "client_ip": "203.0.113.0", "a": 1 }"#,
+        r#"{"client_ip":"[redacted]","user":{}}"#,
+        r#"{"client_ip":["203.0.113.0"],"user":{}}"#,
+        r#"{"client_ip":"203.0.113.0, 198.51.100.0","user":{}}"#,
+        r#"{"user":{}}"#,
+        r#"{"client_ip":"203.0.113.0","user":"Jane <a@b.example>"}"#,
+        "malformed",
+        "malformed",
+        "malformed",
+        "malformed",
+        "limits",
+    ];
+    let lines: Vec<&[u8]> = events.trim_ascii_end().split(|byte| *byte == b'\n').collect();
+    assert_eq!(lines.len(), clean.len());
+    for (line, wanted) in lines.into_iter().zip(clean) {
+        let got = match explainer.explain(&record(line)).outcome {
+            trial::Tried::Clean { value, .. } => String::from_utf8(value.unwrap()).unwrap(),
+            trial::Tried::Withheld(reason) => reason.name().to_owned(),
+        };
+        assert_eq!(got, wanted);
+    }
 }

@@ -32,6 +32,7 @@ fn policies() -> Arc<Policies> {
         rules: [rule].into(),
         key_rule: None,
         header_rules: Vec::new(),
+        conditions: None,
         unlisted: Unlisted::Keep,
         pseudonyms: None,
     };
@@ -305,6 +306,18 @@ rules:
   - fields: [id]
     do: pseudonymize
 ";
+
+#[test]
+fn a_policy_whose_tests_fail_is_not_used() {
+    let test = "tests: [{name: it stays, in: {mail: a}, out: {mail: a}}]\n";
+    let refused = Folder::new(&format!("{DROPS_MAIL}{test}")).run(&[], b"{}\n");
+    assert_eq!((refused.code, refused.stdout.as_str()), (Some(2), ""));
+    assert!(
+        refused.stderr.contains("error[P032]: the test `it stays` fails"),
+        "{}",
+        refused.stderr
+    );
+}
 
 #[test]
 fn the_program_writes_clean_lines_and_one_summary() {

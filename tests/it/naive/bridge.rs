@@ -1,8 +1,9 @@
 //! From the twin's words to limpid's: a [`Policy`] as a plan, a text through the engine.
 
-use super::forms::{Form, Mode, What};
+use super::forms::{Form, Local, Mode, Path, What};
 use super::transforms::Keys;
 use super::{Action, Bounds, Expected, Flaw, Policy};
+use limpid::document::{Faults, Source};
 use limpid::engine::{Batch, Engine, Limits, Outcome, Route, TenantSource};
 use limpid::error::Reason;
 use limpid::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment, Strictness};
@@ -84,6 +85,7 @@ pub fn plan_for(tenant: &str, policy: &Policy) -> Option<Plan> {
         rules: rules.into(),
         key_rule,
         header_rules,
+        conditions: None,
         unlisted: policy.unlisted,
         pseudonyms: Some(
             Pseudonyms::new(secret, tenant, Epoch::every_ms(EPOCH_MS)).with(every_purpose()),
@@ -181,6 +183,37 @@ fn form_arguments(form: &Form) -> (&'static str, Vec<(&'static str, Arg)>) {
             ("encrypt_digits", vec![("keep_first", int(*keep_first)), luhn])
         }
         Form::Tokenize => ("tokenize", vec![]),
+        Form::Email(local) => {
+            let word = match local {
+                Local::Mask => "mask",
+                Local::Drop => "drop",
+                Local::Hash => "hash",
+            };
+            ("email", vec![("local", Arg::Word(word))])
+        }
+        Form::Url { host, path, names, keep } => {
+            let path = match path {
+                Path::Keep => "keep",
+                Path::First => "first",
+                Path::Drop => "drop",
+            };
+            let arguments = vec![
+                ("host", Arg::Word(if *host { "keep" } else { "drop" })),
+                ("path", Arg::Word(path)),
+                ("query", Arg::Word(if *names { "names" } else { "drop" })),
+                ("keep", Arg::Names(keep.clone())),
+            ];
+            ("url", arguments)
+        }
+        Form::UserAgent => ("user_agent", vec![]),
+        Form::Date { to, epoch, shift_days } => {
+            let shift_days = ("shift_days", Arg::Int(*shift_days));
+            ("date", vec![("to", Arg::Word(to)), ("epoch", Arg::Word(epoch)), shift_days])
+        }
+        Form::Geo { grid_metres, of } => {
+            let grid_metres = ("grid_metres", Arg::Int((*grid_metres).into()));
+            ("geo", vec![grid_metres, ("of", Arg::Word(of))])
+        }
         Form::BucketBySize { size, low: lows } => {
             ("bucket", vec![("size", Arg::Int(*size)), low(*lows)])
         }
@@ -216,8 +249,8 @@ fn argument(param: &Param, given: &[(&str, Arg)]) -> Arg {
 }
 
 fn every_purpose() -> Purposes {
-    use Purpose::{Digits, IpDeterministic, IpNd, IpNdx, IpPrefix, Token};
-    [IpDeterministic, IpPrefix, IpNd, IpNdx, Digits, Token].into_iter().collect()
+    use Purpose::{Date, Digits, IpDeterministic, IpNd, IpNdx, IpPrefix, Token};
+    [IpDeterministic, IpPrefix, IpNd, IpNdx, Date, Digits, Token].into_iter().collect()
 }
 
 /// limpid's own keys of made policies at [`TIMESTAMP_MS`].
@@ -290,6 +323,20 @@ impl Kernel {
     }
 }
 
+/// As [`difference`], by way of the policy as its author would write it; none if that is refused.
+pub fn compiled_difference(
+    policy: &Policy,
+    value: &[u8],
+    bounds: Bounds,
+    flaw: Flaw,
+) -> Option<Difference> {
+    let yaml = super::conditions::yaml(&policy.rules, policy.unlisted);
+    let source = Source::new("p.yaml", yaml);
+    let compiled = limpid::policy::rehearse(&source, &mut Faults::default())?;
+    let kernel = Kernel::new(compiled.plan, bounds).clean(value);
+    differing(kernel, super::clean(policy, value, &keys(), bounds, flaw))
+}
+
 /// Where kernel and twin part ways on a record; `None` if they agree.
 pub fn difference(policy: &Policy, value: &[u8], bounds: Bounds, flaw: Flaw) -> Option<Difference> {
     // Every scanner has its turn, so that none needs a run of its own.
@@ -297,6 +344,10 @@ pub fn difference(policy: &Policy, value: &[u8], bounds: Bounds, flaw: Flaw) -> 
     let scanner = scanners[value.len() % scanners.len()];
     let kernel = Kernel::with_scanner(plan(policy)?, bounds, scanner).clean(value);
     let twin = super::clean(policy, value, &keys(), bounds, flaw);
+    differing(kernel, twin)
+}
+
+fn differing(kernel: Result<Vec<u8>, Reason>, twin: Expected) -> Option<Difference> {
     let agree = match (&kernel, &twin) {
         (Ok(clean), Expected::Clean(expected)) => clean == expected,
         (Err(reason), Expected::Withheld(reasons)) => reasons.contains(reason),

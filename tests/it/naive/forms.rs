@@ -1,7 +1,11 @@
 //! More of what a rule does to a scalar, each form written from docs/generated/transforms.md.
 
+use super::Flaw;
 use super::json;
-use super::transforms::{Done, Keys, Scalar, decimal, is_number, is_port, pseudonym, without_zone};
+use super::transforms::{
+    Done, Keys, Scalar, changed, decimal, is_number, is_port, pseudonym, scheme, stripped,
+    without_zone,
+};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A transform with its parameters.
@@ -27,6 +31,23 @@ pub enum Form {
         luhn: bool,
     },
     Tokenize,
+    Email(Local),
+    Url {
+        host: bool,
+        path: Path,
+        names: bool,
+        keep: Vec<String>,
+    },
+    UserAgent,
+    Date {
+        to: &'static str,
+        epoch: &'static str,
+        shift_days: i64,
+    },
+    Geo {
+        grid_metres: u32,
+        of: &'static str,
+    },
     BucketBySize {
         size: i64,
         low: bool,
@@ -35,6 +56,22 @@ pub enum Form {
         edges: Vec<i64>,
         low: bool,
     },
+}
+
+/// What becomes of a mail address's first part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Local {
+    Mask,
+    Drop,
+    Hash,
+}
+
+/// What stays of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    Keep,
+    First,
+    Drop,
 }
 
 /// How addresses are encrypted.
@@ -121,6 +158,41 @@ impl Form {
             (Self::Tokenize, Number(text)) if text.len() <= 1024 => {
                 Done::Text(keys.token(b'n', text))
             }
+            (Self::Email(local), Text(text)) => {
+                let Some((_, domain)) = email(text) else { return Done::Mismatch };
+                let hash = || canonical(&What::Email, text).map(|text| pseudonym("", &text, keys));
+                match local {
+                    Local::Mask => Done::Text(format!("***@{domain}")),
+                    Local::Drop => Done::Text(domain.to_owned()),
+                    Local::Hash => Done::Text(format!("{}@{domain}", hash().expect("an address"))),
+                }
+            }
+            (Self::Url { host, path, names, keep }, Text(text)) => {
+                changed(text, url(text, *host, *path, *names, keep))
+            }
+            (Self::UserAgent, Text("")) => Done::Unchanged,
+            (Self::UserAgent, Text(text)) => Done::Text(user_agent(text)),
+            (Self::Date { to, epoch, shift_days }, Text(text)) if is_number(text) => {
+                let time = epoch_time(text, to, epoch, || moved(*shift_days, keys));
+                time.map_or(Done::Mismatch, Done::Text)
+            }
+            (Self::Date { to, epoch, shift_days }, Number(text)) => {
+                let time = epoch_time(text, to, epoch, || moved(*shift_days, keys));
+                time.map_or(Done::Mismatch, Done::Number)
+            }
+            (Self::Date { to, shift_days, .. }, Text(text)) => {
+                changed(text, time(text, to, || moved(*shift_days, keys)))
+            }
+            (Self::Geo { grid_metres, of: "pair" }, Text(text)) => {
+                position(text, *grid_metres).map_or(Done::Mismatch, Done::Text)
+            }
+            (Self::Geo { of: "pair", .. }, _) => Done::Mismatch,
+            (Self::Geo { grid_metres, of }, Text(text)) => {
+                coordinate(text, of, *grid_metres).map_or(Done::Mismatch, Done::Text)
+            }
+            (Self::Geo { grid_metres, of }, Number(text)) => {
+                coordinate(text, of, *grid_metres).map_or(Done::Mismatch, Done::Number)
+            }
             (Self::BucketBySize { size, low }, Text(text)) if is_number(text) => {
                 bucket(floor(text).map(|floor| by_size(floor, *size)), *low, Done::Text)
             }
@@ -206,6 +278,267 @@ fn phone(text: &str, country: &str) -> Option<String> {
         format!("{country}{digits}")
     };
     (4..=15).contains(&with_code.len()).then_some(with_code)
+}
+
+/// `url`: what `strip_query` leaves, taken apart.
+fn url(text: &str, host: bool, path: Path, names: bool, keep: &[String]) -> Option<String> {
+    // Without user-info, query and fragment; what `strip_query` refuses is refused.
+    let bare = stripped(text, &[], Flaw::None)?;
+    let (origin, way) = bare.split_at(origin_length(&bare));
+    let slashed = |text: &str| text.starts_with(['/', '\\']);
+    if !host && origin.is_empty() && !way.is_empty() && !slashed(way) {
+        return None;
+    }
+    let way = if !host && way.is_empty() { "/" } else { way };
+    let first = || {
+        let (slash, rest) = way.split_at(usize::from(slashed(way)));
+        format!("{slash}{}", rest.split(['/', '\\']).next().unwrap_or_default())
+    };
+    let mut clean = if host { origin.to_owned() } else { String::new() };
+    match path {
+        Path::Keep => clean.push_str(way),
+        Path::First => clean.push_str(&first()),
+        Path::Drop => {}
+    }
+    let query = text.split('#').next().and_then(|text| text.split_once('?'));
+    let shown = query.map_or("", |(_, query)| query).split(['&', ';']).filter_map(|parameter| {
+        let name = parameter.split('=').next().unwrap_or_default();
+        if keep.iter().any(|kept| kept == name) {
+            return Some(parameter);
+        }
+        (names && !name.is_empty()).then_some(name)
+    });
+    for (index, parameter) in shown.enumerate() {
+        clean.push(if index == 0 { '?' } else { '&' });
+        clean.push_str(parameter);
+    }
+    Some(clean)
+}
+
+/// Length of scheme, host and port.
+fn origin_length(bare: &str) -> usize {
+    let segment = |text: &str| text.find(['/', '\\']).unwrap_or(text.len());
+    let Some(scheme) = scheme(bare) else {
+        let two = |text: &str| text.chars().take(2).filter(|c| "/\\".contains(*c)).count() == 2;
+        return if two(bare) { 2 + segment(&bare[2..]) } else { 0 };
+    };
+    let after = &bare[scheme.len() + 1..];
+    let known = ["http", "https", "ws", "wss", "ftp"];
+    let slashes = if known.contains(&scheme.to_ascii_lowercase().as_str()) {
+        after.len() - after.trim_start_matches(['/', '\\']).len()
+    } else if after.starts_with("//") {
+        2
+    } else if after.starts_with(['/', '\\']) {
+        return scheme.len() + 1;
+    } else {
+        return segment(bare);
+    };
+    scheme.len() + 1 + slashes + segment(&after[slashes..])
+}
+
+/// `user_agent`, on the products that made texts have.
+fn user_agent(text: &str) -> String {
+    const ORDER: [(&str, &str); 5] = [
+        ("Edg", "Edge"),
+        ("Firefox", "Firefox"),
+        ("Chrome", "Chrome"),
+        ("Safari", "Safari"),
+        ("curl", "curl"),
+    ];
+    let version = |product: &str| {
+        let mut found = None;
+        for (at, _) in text.match_indices(&format!("{product}/")) {
+            let before = text[..at].chars().next_back();
+            if !before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+                let rest = &text[at + product.len() + 1..];
+                let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+                let short = if digits.len() <= 4 { digits } else { String::new() };
+                // Of several the last of `Version`, the first of any other.
+                if found.is_none() || product == "Version" {
+                    found = Some(short);
+                }
+            }
+        }
+        found
+    };
+    let Some((product, family)) = ORDER.into_iter().find(|(product, _)| version(product).is_some())
+    else {
+        return "Other".to_owned();
+    };
+    let product = if family == "Safari" { "Version" } else { product };
+    let major = version(product).unwrap_or_default();
+    format!("{family} {major}").trim_end().to_owned()
+}
+
+/// By how many days the record's times are moved; `None` if they should be and cannot.
+fn moved(most: i64, keys: &Keys) -> Option<i64> {
+    if most == 0 {
+        return Some(0);
+    }
+    let key: [u8; 32] = keys.derive("limpid date v1");
+    let hash = blake3::keyed_hash(&key, keys.record_key.as_ref()?);
+    let drawn = u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("8 bytes"));
+    let choices = 2 * u64::try_from(most).expect("not negative") + 1;
+    Some(i64::try_from(drawn % choices).expect("small") - most)
+}
+
+const UNITS: [&str; 6] = ["year", "month", "day", "hour", "minute", "second"];
+
+/// `date` on a text: RFC 3339 by jiff's calendar, digits replaced one by one.
+fn time(text: &str, to: &str, moved: impl Fn() -> Option<i64>) -> Option<String> {
+    if !text.is_ascii() || text.len() < 10 || text.len() > 64 {
+        return None;
+    }
+    let (date, rest) = text.split_at(10);
+    let digits = |text: &str| {
+        let all = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        all.then(|| text.parse::<i16>().ok())?
+    };
+    let parts: Vec<&str> = date.split('-').collect();
+    let [year, month, day] = parts[..] else { return None };
+    if (year.len(), month.len(), day.len()) != (4, 2, 2) || digits(year)? == 0 {
+        return None;
+    }
+    let (month, day) = (i8::try_from(digits(month)?).ok()?, i8::try_from(digits(day)?).ok()?);
+    let date = jiff::civil::Date::new(digits(year)?, month, day).ok()?;
+    if !rest.is_empty() && !is_clock(&rest[1..]) || !rest.is_empty() && !"Tt ".contains(&rest[..1])
+    {
+        return None;
+    }
+    let date =
+        date.checked_add(jiff::Span::new().days(moved()?)).ok().filter(|date| date.year() > 0)?;
+    let unit = UNITS.iter().position(|unit| *unit == to)?;
+    let (month, day) =
+        (if unit < 1 { 1 } else { date.month() }, if unit < 2 { 1 } else { date.day() });
+    let mut clean = format!("{:04}-{month:02}-{day:02}", date.year());
+    // The clock's digits that stay: two an hour, two a minute, two a second.
+    let mut stay = 2 * unit.saturating_sub(2);
+    let zone = rest.get(1..).and_then(|clock| clock.find(['Z', 'z', '+', '-'])).map(|at| at + 1);
+    for (at, c) in rest.char_indices() {
+        let clock = zone.is_none_or(|zone| at < zone) && c.is_ascii_digit();
+        clean.push(if clock && stay == 0 { '0' } else { c });
+        stay = if clock { stay.saturating_sub(1) } else { stay };
+    }
+    Some(clean)
+}
+
+/// A clock with its zone: `22:05:23.5+01:00`.
+fn is_clock(text: &str) -> bool {
+    let at = text.find(['Z', 'z', '+', '-']).unwrap_or(text.len());
+    let (clock, zone) = text.split_at(at);
+    let (clock, fraction) = clock.split_once(['.', ',']).unwrap_or((clock, "0"));
+    let all = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let below = |text: &str, end: u32| {
+        text.len() == 2 && all(text) && text.parse::<u32>().is_ok_and(|number| number < end)
+    };
+    let parts: Vec<&str> = clock.split(':').collect();
+    let [hour, minute, second] = parts[..] else { return false };
+    let zone_fits = match zone {
+        "" | "Z" | "z" => true,
+        zone => match zone.get(1..).map(|zone| zone.split_once(':').or(zone.split_at_checked(2))) {
+            Some(Some((hours, minutes))) => below(hours, 24) && below(minutes, 60),
+            _ => false,
+        },
+    };
+    below(hour, 24) && below(minute, 60) && below(second, 61) && all(fraction) && zone_fits
+}
+
+/// `date` on a number that counts since 1970, by jiff's calendar.
+fn epoch_time(
+    text: &str,
+    to: &str,
+    epoch: &str,
+    moved: impl Fn() -> Option<i64>,
+) -> Option<String> {
+    let second = match epoch {
+        "s" => 1,
+        "ms" => 1000,
+        _ => return None,
+    };
+    let time = i64::try_from(floor(text)?).ok()?;
+    let day_of = |time: i64| {
+        let start = jiff::civil::date(1970, 1, 1);
+        let days = time.div_euclid(86_400 * second);
+        let span = jiff::Span::new().try_days(days).ok()?;
+        start.checked_add(span).ok().filter(|date| date.year() > 0)
+    };
+    day_of(time)?;
+    let time = time + moved()? * 86_400 * second;
+    let date = day_of(time)?;
+    let first = match to {
+        "year" => Some(date.first_of_year()),
+        "month" => Some(date.first_of_month()),
+        "day" => Some(date),
+        _ => None,
+    };
+    let clean = match first {
+        Some(date) => {
+            let days = (date - jiff::civil::date(1970, 1, 1)).get_days();
+            i64::from(days) * 86_400 * second
+        }
+        None => {
+            let unit = match to {
+                "hour" => 3600,
+                "minute" => 60,
+                _ => 1,
+            };
+            time.div_euclid(unit * second) * unit * second
+        }
+    };
+    Some(clean.to_string())
+}
+
+/// The millionths of a degree in a coordinate, if it is one.
+fn micro(text: &str, end: i64) -> Option<i64> {
+    let number = if is_number(text) { decimal(text) } else { return None };
+    let plain =
+        format!("{}{}e{}", if number.minus { "-" } else { "" }, number.digits, number.exponent + 6);
+    let micro = if number.digits.is_empty() { 0 } else { floor(&plain)? };
+    i64::try_from(micro).ok().filter(|micro| micro.abs() <= end * 1_000_000)
+}
+
+/// The cell of a coordinate: its ends.
+fn cell(micro: i64, end: i64, size: i64) -> (i64, i64) {
+    let whole = 2 * end * 1_000_000;
+    let count = (whole / size).max(1);
+    let index = ((micro + whole / 2) * count / whole).min(count - 1);
+    (whole * index / count - whole / 2, whole * (index + 1) / count - whole / 2)
+}
+
+fn cell_height(grid_metres: u32) -> i64 {
+    (i64::from(grid_metres) * 1_000_000 + 111_194) / 111_195
+}
+
+fn cell_width(grid_metres: u32, degree: i64) -> i64 {
+    let cosine = ((degree as f64).to_radians().cos() * 1e6).round() as i64;
+    if cosine == 0 {
+        360_000_000
+    } else {
+        (cell_height(grid_metres) * 1_000_000 + cosine - 1) / cosine
+    }
+}
+
+/// Degrees with four decimals, the rest cut off.
+fn degrees((low, high): (i64, i64)) -> String {
+    let middle = (low + high) / 2 / 100;
+    let sign = if middle < 0 { "-" } else { "" };
+    format!("{sign}{}.{:04}", middle.abs() / 10_000, middle.abs() % 10_000)
+}
+
+fn position(text: &str, grid_metres: u32) -> Option<String> {
+    let (lat, lon) = text.split_once(',')?;
+    let (lat, lon) = (micro(lat.trim_matches(' '), 90)?, micro(lon.trim_matches(' '), 180)?);
+    let (bottom, top) = cell(lat, 90, cell_height(grid_metres));
+    let far = (bottom.abs().max(top.abs()) + 999_999) / 1_000_000;
+    let lon = cell(lon, 180, cell_width(grid_metres, far));
+    Some(format!("{},{}", degrees((bottom, top)), degrees(lon)))
+}
+
+fn coordinate(text: &str, of: &str, grid_metres: u32) -> Option<String> {
+    Some(degrees(match of {
+        "lat" => cell(micro(text, 90)?, 90, cell_height(grid_metres)),
+        _ => cell(micro(text, 180)?, 180, cell_width(grid_metres, 60)),
+    }))
 }
 
 /// `encrypt_ip`. All of a list is read before anything is encrypted.

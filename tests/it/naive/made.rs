@@ -5,7 +5,7 @@
 //! few addresses and URLs in all their spellings. What is there by choice 0 is the simplest, so
 //! that a source which has run dry ends quickly.
 
-use super::forms::{Form, Mode, What};
+use super::forms::{Form, Local, Mode, Path, What};
 use super::{Action, Bounds, Parts, Policy, Rule};
 use limpid::format::paths::Segment;
 use limpid::policy::{OnMismatch, Unlisted};
@@ -137,7 +137,51 @@ const CARDS: [&str; 8] = [
     "123456789012345678901234567890123456789012345",
 ];
 
-const NUMBERS: [&str; 38] = [
+const TIMES: [&str; 14] = [
+    "2026-11-24T22:05:23.517+01:00",
+    "2026-11-24",
+    "2024-02-29 23:59:60Z",
+    "0001-01-01t00:00:00,5-0330",
+    "9999-12-31T12:00:00",
+    "1796000000517",
+    "-1",
+    "1.5e9",
+    "2023-02-29",
+    "2026-13-01",
+    "2026-11-24T24:00:00Z",
+    "2026-11-24T22:05Z",
+    "2026-11-24T22:05:23+1",
+    "2026-11-24T22:05:23 Jane",
+];
+
+const POSITIONS: [&str; 10] = [
+    "52.52437,13.41053",
+    "-33.8688 , 151.2093",
+    "90,180",
+    "-90,-180",
+    "89.99999,0",
+    "0,0",
+    "1e-7,-1e-7",
+    "90.000001,0",
+    "52.5",
+    "52.5,13.4,0",
+];
+
+const AGENTS: [&str; 8] = [
+    "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0",
+    "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 (KHTML) Chrome/126.0 Safari/537.36 Edg/127.0",
+    "Mozilla/5.0 (Macintosh) AppleWebKit/605.1 Version/17.4 Safari/605.1",
+    "curl/8.5.0",
+    "curl/49170123",
+    "xcurl/8 -Chrome/1",
+    "Jane's phone",
+    "/",
+];
+
+const NUMBERS: [&str; 41] = [
+    "52.52437",
+    "1796000000517",
+    "-1796000000.5",
     "4111111111111111",
     "1234567",
     "0",
@@ -344,7 +388,8 @@ fn value(choices: &mut Choices<'_>, depth: usize, out: &mut String) {
             spelled(choices, |_| url, out);
         }
         10 => {
-            let texts = [&NUMBERS[..], &EMAILS, &PHONES, &CARDS][choices.below(4)];
+            let texts = [&NUMBERS[..], &EMAILS, &PHONES, &CARDS, &TIMES, &POSITIONS, &AGENTS]
+                [choices.below(7)];
             spelled(choices, choices_text(texts), out);
         }
         11 => deep(choices, out),
@@ -588,7 +633,7 @@ fn rule(choices: &mut Choices<'_>) -> Rule {
         1 => OnMismatch::Quarantine,
         _ => OnMismatch::Redact,
     };
-    Rule { paths, action, mismatch }
+    Rule { paths, action, mismatch, when: Vec::new() }
 }
 
 fn path(choices: &mut Choices<'_>) -> Vec<Segment> {
@@ -643,7 +688,7 @@ pub fn action(choices: &mut Choices<'_>) -> Action {
 }
 
 fn form(choices: &mut Choices<'_>) -> Form {
-    match choices.below(9) {
+    match choices.below(14) {
         0 => Form::RedactAs {
             text: choices.of(&["gone", "", "\"é"]).to_owned(),
             keep_kind: choices.once_in(2),
@@ -666,7 +711,30 @@ fn form(choices: &mut Choices<'_>) -> Form {
             luhn: choices.once_in(2),
         },
         6 => Form::Tokenize,
-        7 => Form::BucketBySize {
+        7 => Form::Email([Local::Mask, Local::Drop, Local::Hash][choices.below(3)]),
+        8 => {
+            let path = [Path::Keep, Path::First, Path::Drop][choices.below(3)];
+            Form::Url {
+                host: path == Path::Drop || choices.below(2) == 0,
+                path,
+                names: choices.once_in(2),
+                keep: [&[][..], &["a"], &["a", "b", "%61"]][choices.below(3)]
+                    .iter()
+                    .map(|name| (*name).to_owned())
+                    .collect(),
+            }
+        }
+        9 => Form::UserAgent,
+        10 => Form::Date {
+            to: choices.of(&["day", "second", "minute", "hour", "month", "year"]),
+            epoch: choices.of(&["no", "s", "ms"]),
+            shift_days: [0, 0, 1, 400][choices.below(4)],
+        },
+        11 => Form::Geo {
+            grid_metres: [100, 1000, 7001, 1_000_000][choices.below(4)],
+            of: choices.of(&["pair", "lat", "lon"]),
+        },
+        12 => Form::BucketBySize {
             size: [1, 10, 7, 1_000_000_000_000_000][choices.below(4)],
             low: choices.once_in(2),
         },

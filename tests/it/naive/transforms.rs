@@ -134,7 +134,7 @@ pub fn apply(action: &Action, value: &Scalar<'_>, keys: &Keys, flaw: Flaw) -> Do
     }
 }
 
-fn changed(before: &str, after: Option<String>) -> Done {
+pub fn changed(before: &str, after: Option<String>) -> Done {
     match after {
         None => Done::Mismatch,
         Some(after) if after == before => Done::Unchanged,
@@ -298,7 +298,7 @@ fn zeros(count: i128) -> String {
 
 const AUTHORITY_SCHEMES: [&str; 5] = ["http", "https", "ws", "wss", "ftp"];
 
-fn stripped(url: &str, keep: &[String], flaw: Flaw) -> Option<String> {
+pub fn stripped(url: &str, keep: &[String], flaw: Flaw) -> Option<String> {
     let end = url.find(['?', '#']).unwrap_or(url.len());
     if url[..end].contains(|c: char| c <= ' ' || c == '\u{7f}') {
         return None;
@@ -362,7 +362,7 @@ fn stripped(url: &str, keep: &[String], flaw: Flaw) -> Option<String> {
 }
 
 /// The scheme that a URL begins with: a letter, then letters, digits, `+`, `-`, `.`, then a colon.
-fn scheme(url: &str) -> Option<&str> {
+pub fn scheme(url: &str) -> Option<&str> {
     let (scheme, _) = url.split_once(':')?;
     let fits = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
     (scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(fits))
