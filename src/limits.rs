@@ -22,3 +22,6 @@ const _: () = assert!(RULES_MAX < u16::MAX as usize);
 /// Records in one batch. Large enough that per-batch work (metrics, clock, offsets) vanishes,
 /// small enough that a batch of 1 kB records stays inside the L2 cache's reach.
 pub const BATCH_RECORDS_MAX: usize = 2048;
+
+/// Bytes of records that a batch aims at; one that is larger by itself is a batch of its own.
+pub const BATCH_BYTES: usize = 8 << 20;

@@ -321,6 +321,44 @@ static POLICY: &[Code] = &[
         wrong: "",
         right: "",
     },
+    Code {
+        code: "P060",
+        title: "a condition that asks nothing",
+        explanation: "`when` says which fields must have which values: `event: login`, a list of values, \
+            or `is`, `not` and `exists`. A value is a text, a number, `true` or `false`.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: ip, do: drop, when: {}}\n",
+        right: "tenant: acme\nversion: 1\nrules:\n  - {fields: ip, do: drop, when: {event: login}}\n",
+    },
+    Code {
+        code: "P061",
+        title: "a tested field inside another",
+        explanation: "A field that is tested has one value; what holds others has none.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: ip, do: drop, when: {user: jane, user.type: admin}}\n",
+        right: "tenant: acme\nversion: 1\nrules:\n  - {fields: ip, do: drop, when: {user.type: admin}}\n",
+    },
+    Code {
+        code: "P062",
+        title: "conditions that multiply",
+        explanation: "A policy is compiled once for every answer that a record can give. The answers \
+            of each tested field multiply with those of the others.",
+        wrong: "",
+        right: "",
+    },
+    Code {
+        code: "P063",
+        title: "a condition that can never hold",
+        explanation: "No record fulfils all of its terms, so the rule would do nothing.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: ip, do: drop, when: {event: {is: login, not: login}}}\n",
+        right: "tenant: acme\nversion: 1\nrules:\n  - {fields: ip, do: drop, when: {event: login}}\n",
+    },
+    Code {
+        code: "P064",
+        title: "not a single field of the value",
+        explanation: "A condition tests one place in the record's value: names joined by dots, and \
+            `[0]`. Wildcards could find several values that disagree.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: ip, do: drop, when: {\"**.event\": login}}\n",
+        right: "tenant: acme\nversion: 1\nrules:\n  - {fields: ip, do: drop, when: {event: login}}\n",
+    },
 ];
 
 /// The shape of any file.

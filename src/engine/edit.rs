@@ -6,7 +6,7 @@ use crate::error::Reason;
 use crate::format::json::{Edit, Editor};
 use crate::format::paths::RuleId;
 use crate::format::{Container, Out, Scalar};
-use crate::policy::{OnMismatch, Plan};
+use crate::policy::{HeaderName, OnMismatch, Plan};
 use crate::record::Headers;
 use crate::transform::{self, Context, Outcome, Transform};
 
@@ -145,12 +145,13 @@ impl<W: Watch> Editor for PlanEditor<'_, W> {
 /// Cleans the record's key.
 pub(super) fn key<W: Watch>(
     editor: &mut PlanEditor<'_, W>,
+    rule: Option<RuleId>,
     key: Option<&[u8]>,
     out: &mut Parts<'_>,
 ) -> Result<(), Reason> {
     let Some(key) = key else { return Ok(()) };
     editor.watch.at(At::Key);
-    let edit = match editor.plan.key_rule {
+    let edit = match rule {
         Some(rule) => out.plain(|out| editor.bytes(rule, key, out))?,
         None => Edited::Keep,
     };
@@ -161,18 +162,18 @@ pub(super) fn key<W: Watch>(
 /// Cleans the record's headers. Not looked at if no rule could name one.
 pub(super) fn headers<W: Watch>(
     editor: &mut PlanEditor<'_, W>,
+    rules: &[(HeaderName, RuleId)],
     headers: &dyn Headers,
     out: &mut Parts<'_>,
 ) -> Result<(), Reason> {
-    let plan = editor.plan;
-    if plan.header_rules.is_empty() || headers.count() == 0 {
+    if rules.is_empty() || headers.count() == 0 {
         return Ok(());
     }
     out.edit_headers();
     for index in 0..headers.count() {
         let Some((name, value)) = headers.get(index) else { break };
         editor.watch.at(At::Header(index));
-        let rule = plan.header_rules.iter().find(|(header, _)| header.fits(name));
+        let rule = rules.iter().find(|(header, _)| header.fits(name));
         let edit = match (rule, value) {
             (Some((_, rule)), Some(value)) => {
                 out.plain(|out| editor.bytes(*rule, value.expose(), out))?

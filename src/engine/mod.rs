@@ -7,6 +7,7 @@
 
 mod batch;
 mod edit;
+mod fields;
 mod tally;
 mod tenant;
 mod watch;
@@ -18,12 +19,14 @@ pub use watch::{At, Decided, Watch};
 
 use crate::error::Reason;
 use crate::format::json::{Scratch, splice};
+use crate::format::paths::{Paths, RuleId};
 use crate::keys::{EpochKeys, NoSecret};
-use crate::policy::{Plan, Policies};
+use crate::policy::{HeaderName, Plan, Policies, View};
 use crate::record::{Raw, Record};
 use crate::scan::{Scanner, prefetch};
 use crate::transform::{Context, Place, Recent};
 use edit::PlanEditor;
+use fields::Fields;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -63,6 +66,7 @@ pub struct Route {
 pub struct Engine {
     limits: Limits,
     scratch: Scratch,
+    fields: Fields,
     /// The keys of each slot's last epoch.
     keys: Vec<Option<EpochKeys>>,
     /// Addresses encrypted with them.
@@ -86,6 +90,7 @@ impl Engine {
         Self {
             limits,
             scratch: Scratch::new(scanner),
+            fields: Fields::default(),
             keys: Vec::new(),
             recent: Recent::default(),
             generation: 0,
@@ -148,13 +153,17 @@ impl Engine {
             plan.paths.prefetch();
             prefetch(&plan.rules);
         }
+        let value = record.value.map(Raw::expose);
+        let decides = match &plan.conditions {
+            None => Decides::always(plan),
+            Some(asked) => self.fields.view(asked, value, depth, &mut self.scratch)?.into(),
+        };
         let keys = epoch_keys(&mut self.keys[slot], plan, record.timestamp_ms)?;
         let batch::Open { out: mut parts, rules, waiting } = batch.parts(policies, slot);
         let (place, recent) = (place(record), Some(&mut self.recent));
         let context = Context { waiting: Some(waiting), keys, place, recent, drawn: 0 };
         let mut editor = PlanEditor::new(plan, context, rules, watch);
-        if let Some(value) = record.value {
-            let value = value.expose();
+        if let Some(value) = value {
             let scratch = &mut self.scratch;
             parts.value(|out| {
                 #[cfg(feature = "floor")]
@@ -162,15 +171,35 @@ impl Engine {
                     out.extend_from_slice(value);
                     return Ok(());
                 }
-                splice(value, &plan.paths, depth, scratch, &mut editor, out)
+                splice(value, decides.paths, depth, scratch, &mut editor, out)
             })?;
         }
-        edit::key(&mut editor, record.key.map(Raw::expose), &mut parts)?;
-        edit::headers(&mut editor, record.headers, &mut parts)?;
+        edit::key(&mut editor, decides.key_rule, record.key.map(Raw::expose), &mut parts)?;
+        edit::headers(&mut editor, decides.header_rules, record.headers, &mut parts)?;
         if parts.value_bytes() > self.limits.clean_bytes {
             return Err(Reason::Limits);
         }
         Ok(())
+    }
+}
+
+/// Who decides what in one record.
+#[derive(Clone, Copy)]
+struct Decides<'p> {
+    paths: &'p Paths,
+    key_rule: Option<RuleId>,
+    header_rules: &'p [(HeaderName, RuleId)],
+}
+
+impl<'p> Decides<'p> {
+    fn always(plan: &'p Plan) -> Self {
+        Self { paths: &plan.paths, key_rule: plan.key_rule, header_rules: &plan.header_rules }
+    }
+}
+
+impl<'p> From<&'p View> for Decides<'p> {
+    fn from(view: &'p View) -> Self {
+        Self { paths: &view.paths, key_rule: view.key_rule, header_rules: &view.header_rules }
     }
 }
 
@@ -261,6 +290,7 @@ mod tests {
             rules: rules.iter().map(rule).collect(),
             key_rule: None,
             header_rules: Vec::new(),
+            conditions: None,
             unlisted: Unlisted::Keep,
             pseudonyms: None,
         }

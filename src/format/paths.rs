@@ -53,7 +53,7 @@ pub const ELEMENT_MAX: u8 = u8::MAX;
 pub type RuleId = u16;
 
 /// One path of one rule.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RulePath {
     /// The rule that owns it.
     pub rule: RuleId,

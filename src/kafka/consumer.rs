@@ -10,7 +10,7 @@ use super::native::{Callbacks, Client, Code, Notes, PartitionList, c_name, eleme
 use super::transaction::GroupMetadata;
 use crate::error::{Error, Fate, Result};
 use crate::lane::{Fetched as _, Notice, Partition, Position};
-use crate::limits::BATCH_RECORDS_MAX;
+use crate::limits::{BATCH_BYTES, BATCH_RECORDS_MAX};
 use rdkafka::ClientConfig;
 use rdkafka::bindings as rd;
 use std::collections::{BTreeMap, VecDeque};
@@ -33,6 +33,8 @@ pub(super) struct Consumer {
     /// Where the group's commits stood when a partition was assigned.
     starts: BTreeMap<Partition, i64>,
     natives: Vec<*mut rd::rd_kafka_message_t>,
+    /// Bytes of a record, as they were in the last batch.
+    record_bytes: usize,
 }
 
 /// What the callbacks note.
@@ -89,6 +91,7 @@ impl Consumer {
             assigned: Vec::new(),
             starts: BTreeMap::new(),
             natives: vec![ptr::null_mut(); BATCH_RECORDS_MAX],
+            record_bytes: 0,
         };
         consumer.subscribe(topics)?;
         Ok(consumer)
@@ -118,11 +121,12 @@ impl Consumer {
                 return None;
             }
             self.natives[0] = first;
+            let room = batch_records(self.record_bytes.max((*first).len));
             let more = rd::rd_kafka_consume_batch_queue(
                 self.queue.0.as_ptr(),
                 0,
                 self.natives[1..].as_mut_ptr(),
-                self.natives.len() - 1,
+                room - 1,
             );
             1 + usize::try_from(more).unwrap_or(0)
         };
@@ -130,6 +134,7 @@ impl Consumer {
         // SAFETY: the first `kept` messages carry records and belong to nobody else.
         let fetched =
             unsafe { Fetched::new(self.client.clone(), &self.natives[..kept], &mut self.names) };
+        self.record_bytes = fetched.bytes().div_ceil(fetched.len().max(1));
         // Behind an error that will not pass there may be records that were skipped.
         let stop = troubles.iter().any(|trouble| trouble.fate() != Fate::Retry);
         (!stop && !fetched.is_empty()).then_some(fetched)
@@ -368,6 +373,12 @@ impl Consumer {
             self.starts.insert(Partition { topic, number }, offset.max(0));
         }
     }
+}
+
+/// How many records of a size make a batch: large ones fewer, for each is in memory twice, as it came
+/// and clean, and the lane counts a batch when it is there.
+fn batch_records(bytes: usize) -> usize {
+    (BATCH_BYTES / bytes.max(1)).clamp(1, BATCH_RECORDS_MAX)
 }
 
 /// Destroys messages that carry errors, moves the rest together and returns their number.

@@ -121,7 +121,7 @@ pub fn consumer(config: &Config, share: usize, lane: usize) -> ClientConfig {
         .set("fetch.wait.max.ms", "100")
         .set("queued.min.messages", "100000")
         // A response comes whole, and may be many times larger when it is unpacked.
-        .set("fetch.max.bytes", (share / 4).clamp(1 << 20, 16 << 20).to_string())
+        .set("fetch.max.bytes", (share / 8).clamp(512 << 10, 4 << 20).to_string())
         .set("queued.max.messages.kbytes", kbytes(share).to_string());
     pass_through(&mut set, &[&config.kafka, &config.consumer]);
     set.set("group.id", &config.group)

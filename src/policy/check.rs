@@ -5,6 +5,7 @@
 //! for protection.
 
 mod decide;
+mod when;
 
 use super::shared::Base;
 use super::syntax::{self, At};
@@ -56,10 +57,11 @@ pub fn check(
     Some(Plan {
         tenant: tenant?,
         version: written.version?,
-        paths: decided.paths.into(),
+        paths: decided.view.paths,
         rules: rules.into(),
-        key_rule: decided.key_rule,
-        header_rules: decided.header_rules,
+        key_rule: decided.view.key_rule,
+        header_rules: decided.view.header_rules,
+        conditions: decided.conditions.map(Arc::new),
         unlisted: lists.unlisted,
         pseudonyms: pseudonyms.map(|pseudonyms| pseudonyms.with(purposes)),
     })

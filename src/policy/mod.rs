@@ -7,6 +7,7 @@
 //! fail on data, and every such failure has its fate.
 
 mod check;
+mod conditions;
 mod folder;
 mod json;
 mod path;
@@ -17,6 +18,7 @@ mod syntax;
 pub mod trial;
 
 pub use check::Lookup;
+pub use conditions::{Conditions, Tested, View};
 pub use folder::{Files, compile_all, files, sources};
 pub use json::{fits, text_fits};
 pub use path::{Flaw, Place, parse as parse_path, shown as shown_name};

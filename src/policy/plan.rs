@@ -1,5 +1,6 @@
 //! A policy, compiled: immutable, shared between lanes, swapped whole.
 
+use super::conditions::Conditions;
 use crate::format::paths::{Paths, RuleId};
 use crate::keys::Pseudonyms;
 use crate::transform::Transform;
@@ -77,6 +78,9 @@ pub struct Plan {
     pub key_rule: Option<RuleId>,
     /// Header names with their rules, in rule order: the first that fits decides.
     pub header_rules: Vec<(HeaderName, RuleId)>,
+    /// What the rules' conditions ask, and who decides then; if there is any, the three above are
+    /// for a record of which nothing is asked.
+    pub conditions: Option<Arc<Conditions>>,
     /// What happens to the rest. Unless it stays, the last rule says so, and names all of it.
     pub unlisted: Unlisted,
     /// Where pseudonym keys come from; present if any rule needs them.

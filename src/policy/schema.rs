@@ -91,6 +91,11 @@ fn rule() -> Value {
             "fields": texts("One path or a list of paths: `user.email`, `**.ssn`, `ips[*]`, \
                 `$key`, `$header.NAME`."),
             "do": {"description": "What to do there.", "anyOf": names},
+            "when": {
+                "description": "Fields and the values that they must have for the rule to apply.",
+                "type": "object",
+                "additionalProperties": condition(),
+            },
             "mismatch": {
                 "description": "What to do with a value of a kind that the transform does not \
                     work on.",
@@ -102,10 +107,30 @@ fn rule() -> Value {
     })
 }
 
+/// What one field must be.
+fn condition() -> Value {
+    let value = || json!({"type": ["string", "number", "boolean"]});
+    let values = || json!({"anyOf": [value(), {"type": "array", "items": value(), "minItems": 1}]});
+    json!({
+        "anyOf": [
+            values(),
+            {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {
+                    "is": values(),
+                    "not": values(),
+                    "exists": {"type": "boolean"},
+                },
+            },
+        ],
+    })
+}
+
 /// A rule with this transform takes these parameters and no others.
 fn of_transform(spec: &Spec) -> Value {
     let mut properties = Map::new();
-    for shared in ["fields", "do", "mismatch"] {
+    for shared in ["fields", "do", "when", "mismatch"] {
         properties.insert(shared.into(), true.into());
     }
     let mut needed = Vec::new();

@@ -3,12 +3,15 @@
 //! Unknown keys are refused here, each where it stands. Rules read their transform's parameters
 //! straight from [`transform::TABLE`], so that a new transform needs no line in this file.
 
+use super::conditions::{Literal, Term, When};
 use super::json;
+use super::path::{self, Place};
 use super::trial::{self, Test};
 use super::{OnMismatch, Shared, Unlisted};
 use crate::document::{
     Field, Kind as NodeKind, Node, Reader, Source, Span, Table, listed, nearest,
 };
+use crate::format::paths::Segment;
 use crate::transform::{self, Arg, Constant, Kind, Param, Spec};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,11 +48,20 @@ pub struct Rule {
     /// The file that it stands in.
     pub source: Arc<Source>,
     pub fields: Vec<At<String>>,
+    /// When it applies; `None`: to every record.
+    pub when: Option<Condition>,
     /// The transform and where its name stands; `None` if it is unknown.
     pub transform: Option<At<&'static Spec>>,
     pub mismatch: OnMismatch,
     /// One for each parameter; `None` if one could not be read.
     pub args: Option<Vec<Arg>>,
+}
+
+/// A rule's condition, with its place.
+pub struct Condition {
+    pub source: Arc<Source>,
+    pub span: Span,
+    pub when: When,
 }
 
 /// Reads a policy's tree.
@@ -135,6 +147,7 @@ pub fn rule(node: &Node, reader: &mut Reader<'_>) -> Option<Rule> {
     let mut table = Table::new(node, "a rule", reader)?;
     let fields = table.need("fields", reader).map(|field| fields(&field, reader));
     let transform = table.need("do", reader).and_then(|field| spec(&field, reader));
+    let when = table.take("when").and_then(|field| condition(&field, reader));
     let mismatch = table.take("mismatch").and_then(|field| mismatch(&field, reader));
     let args = match &transform {
         Some(At { value: spec, .. }) => {
@@ -155,6 +168,7 @@ pub fn rule(node: &Node, reader: &mut Reader<'_>) -> Option<Rule> {
     Some(Rule {
         source: reader.source.clone(),
         fields: fields.unwrap_or_default(),
+        when,
         transform,
         mismatch: mismatch.unwrap_or(OnMismatch::Redact),
         args,
@@ -169,6 +183,102 @@ fn fields(field: &Field<'_>, reader: &mut Reader<'_>) -> Vec<At<String>> {
             .hint("name at least one path, or take the rule out");
     }
     texts.into_iter().map(|(text, span)| At { value: text.to_owned(), span }).collect()
+}
+
+fn condition(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Condition> {
+    let mut table = field.table(reader)?;
+    let fields = table.rest();
+    if fields.is_empty() {
+        reader
+            .fault("P060", field.name_span, "a condition that asks nothing")
+            .hint("write `when: {FIELD: VALUE}`, or take `when` out");
+    }
+    let terms: Vec<_> = fields.iter().map(|field| term(field, reader)).collect();
+    let when = When { terms: terms.into_iter().collect::<Option<_>>()? };
+    Some(Condition { source: reader.source.clone(), span: field.name_span, when })
+}
+
+fn term(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Term> {
+    let path = tested_path(field, reader);
+    let (is, not, exists) = if matches!(field.node.kind, NodeKind::Map(_)) {
+        let mut table = field.table(reader)?;
+        let is = table.take("is").map(|field| literals(&field, reader));
+        let not = table.take("not").map(|field| literals(&field, reader));
+        let exists = table.take("exists").map(|field| field.bool(reader));
+        table.finish(reader);
+        (is, not, exists)
+    } else {
+        (Some(literals(field, reader)), None, None)
+    };
+    // A part that is there and could not be read has its fault.
+    let (is, not, exists) = (turned(is)?, turned(not)?, turned(exists)?);
+    if is.is_none() && not.is_none() && exists.is_none() {
+        reader
+            .fault("P060", field.name_span, "a condition that asks nothing")
+            .hint("write a value, a list of values, or `is`, `not` or `exists`");
+        return None;
+    }
+    if exists == Some(false) && (is.is_some() || not.is_some()) {
+        reader
+            .fault("P063", field.name_span, "this condition can never hold")
+            .hint("a field that is not there has no value");
+        return None;
+    }
+    Some(Term { field: path?, is, not, exists })
+}
+
+/// Nothing, something, or a fault.
+#[expect(clippy::option_option, reason = "a fault, nothing, something")]
+fn turned<T>(read: Option<Option<T>>) -> Option<Option<T>> {
+    read.map_or(Some(None), |read| read.map(Some))
+}
+
+/// A field that is tested has one place.
+fn tested_path(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Vec<Segment>> {
+    let plain = |segment: &Segment| matches!(segment, Segment::Name(_) | Segment::Element(_));
+    match path::parse(field.name) {
+        Ok(Place::Value(segments)) if segments.iter().all(plain) => Some(segments),
+        Ok(_) => {
+            let message = format!("`{}` is no single field of the value", field.name);
+            reader
+                .fault("P064", field.name_span, message)
+                .hint("a condition tests one place: names joined by dots, and `[0]`");
+            None
+        }
+        Err(flaw) => {
+            reader.fault(flaw.code, field.name_span, flaw.message).hint(flaw.hint);
+            None
+        }
+    }
+}
+
+fn literals(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Vec<Literal>> {
+    let nodes = match &field.node.kind {
+        NodeKind::List(items) if !items.is_empty() => items.as_slice(),
+        _ => std::slice::from_ref(field.node),
+    };
+    let literals: Vec<_> = nodes.iter().map(|node| literal(field, node, reader)).collect();
+    literals.into_iter().collect()
+}
+
+fn literal(field: &Field<'_>, node: &Node, reader: &mut Reader<'_>) -> Option<Literal> {
+    match &node.kind {
+        NodeKind::Text(text) => Some(text.as_bytes().into()),
+        NodeKind::Bool(value) => Some(value.to_string().into_bytes().into()),
+        NodeKind::Number(_) => {
+            let mut spelling = String::new();
+            json::write(node, &mut spelling, reader)?;
+            Some(transform::canonical(&spelling).into())
+        }
+        NodeKind::Refused => None,
+        _ => {
+            let message = format!("`{}` is compared with {}", field.name, node.is_a());
+            reader
+                .fault("P060", node.span, message)
+                .hint("compare it with a text, a number, `true` or `false`, or a list of them");
+            None
+        }
+    }
 }
 
 fn spec(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<At<&'static Spec>> {

@@ -198,14 +198,15 @@ fn drive(member: Member, tools: Tools<'_>, stop: &Stop) -> Result<Summary> {
     Ok(pump.summary().clone())
 }
 
-/// Records between fetch and delivery: a quarter of the lane's share, their clean copies another;
-/// the rest is for the client's own queues and for fetch responses, which come whole. More than a
+/// Records between fetch and delivery: a sixth of the lane's share. Their clean copies take another,
+/// what the client compresses them to a third, arenas kept for reuse half of one; the rest is for
+/// the client's queue of fetched records and for fetch responses, which come whole. More than a
 /// few ten MiB a lane gain nothing (measured: 24, 48 and 96 MiB are equal within the noise), they
 /// only grow stale in the cache.
 fn bounds(config: &Config, membership: &Membership) -> Bounds {
     let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     Bounds {
-        bytes: (membership.buffer_bytes / 4).min(IN_FLIGHT_BYTES_MAX),
+        bytes: (membership.buffer_bytes / 6).min(IN_FLIGHT_BYTES_MAX),
         batches: 256,
         transaction_bytes: config.tuning.transaction_bytes(),
         commit_every: match config.delivery {

@@ -490,7 +490,7 @@ impl<'a, B: Broker> Pump<'a, B> {
     fn reuse(&mut self, parcel: Parcel<B::Fetched>) {
         let mut batch = parcel.batch;
         let bytes = self.spare_bytes + batch.arena_bytes();
-        if self.spare.len() < SPARE_MAX && bytes <= self.tools.bounds.bytes {
+        if self.spare.len() < SPARE_MAX && bytes <= self.tools.bounds.bytes / 2 {
             batch.clear();
             self.spare.push(batch);
             self.spare_bytes = bytes;

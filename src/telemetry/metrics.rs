@@ -446,6 +446,7 @@ mod tests {
             rules: (0..rules).map(rule).collect(),
             key_rule: None,
             header_rules: Vec::new(),
+            conditions: None,
             unlisted: Unlisted::Keep,
             pseudonyms: None,
         }

@@ -362,6 +362,25 @@ impl Transform {
     }
 }
 
+/// The canonical spelling of a number: the same for the same value.
+#[must_use]
+pub fn canonical(number: &str) -> Vec<u8> {
+    let mut spelling = Vec::new();
+    decimal::canonical(number, |byte| spelling.push(byte));
+    spelling
+}
+
+/// Is this the canonical spelling of the number? Without writing it down.
+#[must_use]
+pub fn is_canonical(number: &str, spelling: &[u8]) -> bool {
+    let (mut at, mut same) = (0, true);
+    decimal::canonical(number, |byte| {
+        same &= spelling.get(at) == Some(&byte);
+        at += 1;
+    });
+    same && at == spelling.len()
+}
+
 /// Puts the fixed word in a value's place: what `mismatch: redact` does.
 pub fn redact(out: &mut Out<'_>) {
     redact::write(out);

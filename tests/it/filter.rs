@@ -32,6 +32,7 @@ fn policies() -> Arc<Policies> {
         rules: [rule].into(),
         key_rule: None,
         header_rules: Vec::new(),
+        conditions: None,
         unlisted: Unlisted::Keep,
         pseudonyms: None,
     };

@@ -349,7 +349,12 @@ impl Tenant {
             other => panic!("the twin does not know {other}"),
         };
         assert!(params.is_empty(), "the twin does not know {params:?}");
-        self.policy.rules.push(Rule { paths, action, mismatch: OnMismatch::Redact });
+        self.policy.rules.push(Rule {
+            paths,
+            action,
+            mismatch: OnMismatch::Redact,
+            when: Vec::new(),
+        });
     }
 }
 

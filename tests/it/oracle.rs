@@ -2,6 +2,7 @@
 //! must hold of the kernel alone.
 
 use crate::naive::bridge::{self, Kernel, difference};
+use crate::naive::conditions;
 use crate::naive::made::{self, Choices, noise};
 use crate::naive::{Bounds, Expected, Flaw, Parts, Policy, json};
 use limpid::engine::{Batch, Clean, CleanHeaders, Engine, Limits, Outcome, Route, TenantSource};
@@ -74,6 +75,23 @@ proptest! {
         let records: Vec<Addressed> =
             (0..choices.below(12)).map(|_| addressed(&mut choices)).collect();
         batch_agrees(&policies, &records)?;
+    }
+
+    /// Rules with conditions, compiled from what their author would write.
+    #[test]
+    fn conditions_and_twin_agree(bytes in vec(any::<u8>(), 0..400)) {
+        let mut choices = Choices::new(&bytes);
+        let rules = conditions::rules(&mut choices);
+        let unlisted = [Unlisted::Keep, Unlisted::Keep, Unlisted::Drop, Unlisted::Redact];
+        let policy = Policy::new(rules, unlisted[choices.below(4)]);
+        let value = made::record(&mut choices);
+        if let Some(difference) = bridge::compiled_difference(&policy, &value, USUAL, Flaw::None) {
+            return Err(TestCaseError::fail(format!(
+                "{}\nvalue:  {}\n{difference}",
+                conditions::yaml(&policy.rules, policy.unlisted),
+                String::from_utf8_lossy(&value),
+            )));
+        }
     }
 
     #[test]
@@ -282,7 +300,8 @@ fn the_twin_does_what_the_contract_says() {
     use crate::naive::{Action, Rule};
     use limpid::format::paths::Segment::{AnyDepth, Name};
     let mismatch = OnMismatch::Redact;
-    let rule = |action, path: Vec<_>| Rule { paths: vec![path], action, mismatch };
+    let rule =
+        |action, path: Vec<_>| Rule { paths: vec![path], action, mismatch, when: Vec::new() };
     let name = |name: &str| Name(name.into());
     let policy = Policy::new(
         vec![
@@ -304,7 +323,12 @@ fn a_lone_value_is_the_element_behind_any_depth_too() {
     use crate::naive::{Action, Rule};
     use limpid::format::paths::Segment::{AnyDepth, AnyElement, Name};
     let path = vec![AnyElement, AnyDepth, AnyElement, Name("ip".into())];
-    let redact = Rule { paths: vec![path], action: Action::Redact, mismatch: OnMismatch::Redact };
+    let redact = Rule {
+        paths: vec![path],
+        action: Action::Redact,
+        mismatch: OnMismatch::Redact,
+        when: Vec::new(),
+    };
     let policy = Policy::new(vec![redact], Unlisted::Keep);
     let mut kernel = Kernel::new(bridge::plan(&policy).expect("small"), USUAL);
     let clean = kernel.clean(br#"{"ip":"1.2.3.4"}"#).expect("a record");

@@ -303,6 +303,7 @@ fn policies() -> Policies {
         rules: [].into(),
         key_rule: None,
         header_rules: Vec::new(),
+        conditions: None,
         unlisted: Unlisted::Keep,
         pseudonyms: None,
     };

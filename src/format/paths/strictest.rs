@@ -10,6 +10,7 @@
 use super::automaton::{Automaton, Node};
 use super::{Here, OnContainer, RuleId, StateId, TooManyStates};
 use crate::limits::PATH_STATES_MAX;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 /// What is known of a rule when two are compared.
@@ -17,7 +18,7 @@ use std::collections::HashMap;
 pub struct Strictness {
     /// What it does with containers.
     pub on_container: OnContainer,
-    /// Higher is stricter. Of two that are equal the first automaton's rule counts.
+    /// Higher is stricter. Of two that are equal the lower rule counts.
     pub rank: u8,
 }
 
@@ -116,7 +117,8 @@ impl Join<'_> {
     }
 
     fn stricter(&self, first: RuleId, second: RuleId) -> RuleId {
-        if self.rule(second).rank > self.rule(first).rank { second } else { first }
+        let key = |rule: RuleId| (self.rule(rule).rank, Reverse(rule));
+        if key(second) > key(first) { second } else { first }
     }
 
     fn rule(&self, rule: RuleId) -> Strictness {

@@ -11,24 +11,27 @@
 //! what the two say the stricter is done, so that a policy can tighten its base and not loosen it.
 
 use super::Lists;
+use super::when::{self, Active};
 use crate::document::{Fault, Reader, Source, Span};
-use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment, Strictness};
+use crate::format::paths::{
+    OnContainer, Paths, RuleId, RulePath, Segment, Strictness, TooManyStates,
+};
 use crate::limits::PATH_STATES_MAX;
+use crate::policy::conditions::{Conditions, View, When};
 use crate::policy::path::{self, Place};
 use crate::policy::syntax::{self, At};
 use crate::policy::{HeaderName, OnMismatch, Unlisted};
 use crate::transform::Shows;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Who decides what.
 pub(super) struct Decided {
-    /// In the value.
-    pub(super) paths: Paths,
-    /// The record's key.
-    pub(super) key_rule: Option<RuleId>,
-    /// Headers; the first that fits.
-    pub(super) header_rules: Vec<(HeaderName, RuleId)>,
+    /// In a record of which nothing is asked.
+    pub(super) view: View,
+    /// In the others.
+    pub(super) conditions: Option<Conditions>,
 }
 
 /// Finds out who decides what. Faults are added; `None` only if there was one.
@@ -36,16 +39,12 @@ pub(super) fn decide(lists: &Lists<'_>, reader: &mut Reader<'_>) -> Option<Decid
     let places = places(lists, reader);
     let base = places.partition_point(|named| usize::from(named.rule) < lists.base.len());
     let (base, own) = places.split_at(base);
-    for list in [base, own] {
-        repeated(list, reader);
-        shadowed_headers(list, reader);
-    }
     let board = Board { lists, base, own, rest: rest(lists), strictness: strictness(lists) };
-    let paths = board.paths(reader);
-    let key_rule = board.part(&|place| *place == Place::Key);
-    let header_rules = board.headers();
-    board.loose_parts(key_rule, &header_rules, reader);
-    Some(Decided { paths: paths?, key_rule, header_rules })
+    board.check(reader);
+    let all: Active = board.rules().map(|rule| rule.when.is_none()).collect();
+    let view = board.view([&all].into_iter(), reader);
+    let conditions = when::conditions(&board, reader);
+    Some(Decided { view: view?, conditions })
 }
 
 /// The number of the rule for what is unlisted.
@@ -92,6 +91,8 @@ struct Named<'a> {
     source: &'a Arc<Source>,
     /// That is not the policy's own file, and not the base.
     included: bool,
+    /// The rule's condition.
+    when: Option<&'a When>,
     written: &'a At<String>,
 }
 
@@ -139,6 +140,7 @@ fn places<'a>(lists: &Lists<'a>, reader: &mut Reader<'_>) -> Vec<Named<'a>> {
                     source: &rule.source,
                     included: usize::from(number) >= lists.base.len()
                         && !Arc::ptr_eq(&rule.source, reader.source),
+                    when: rule.when.as_ref().map(|condition| &condition.when),
                     written: field,
                 }),
                 Err(flaw) => {
@@ -162,11 +164,11 @@ fn inside(source: &Source, field: &At<String>, at: &std::ops::Range<usize>) -> S
     }
 }
 
-fn repeated(places: &[Named<'_>], reader: &mut Reader<'_>) {
+fn repeated(places: &[&Named<'_>], when: Option<&When>, reader: &mut Reader<'_>) {
     let mut first: HashMap<&Place, &Named<'_>> = HashMap::new();
     for named in places {
         if let Some(earlier) = first.get(&named.place) {
-            if named.yields_to(earlier) {
+            if named.when != when || named.yields_to(earlier) {
                 continue;
             }
             let at = earlier.place_for(named);
@@ -180,19 +182,19 @@ fn repeated(places: &[Named<'_>], reader: &mut Reader<'_>) {
     }
 }
 
-fn shadowed_headers(places: &[Named<'_>], reader: &mut Reader<'_>) {
+fn shadowed_headers(places: &[&Named<'_>], when: Option<&When>, reader: &mut Reader<'_>) {
     let any = |named: &&Named<'_>| named.place == Place::Header(HeaderName::Any);
-    let Some(index) = places.iter().position(|named| any(&named)) else { return };
+    let Some(index) = places.iter().position(any) else { return };
     for named in &places[index + 1..] {
         let name = matches!(&named.place, Place::Header(HeaderName::Named(_)));
-        if name && !named.yields_to(&places[index]) {
-            shadowed(named, Some(&places[index]), reader);
+        if name && named.when == when && !named.yields_to(places[index]) {
+            shadowed(named, Some(places[index]), reader);
         }
     }
 }
 
 /// The two lists, side by side.
-struct Board<'a> {
+pub(super) struct Board<'a> {
     lists: &'a Lists<'a>,
     base: &'a [Named<'a>],
     own: &'a [Named<'a>],
@@ -200,139 +202,226 @@ struct Board<'a> {
     strictness: Vec<Strictness>,
 }
 
+/// Rules that decide for themselves: paths in order, and the rule for what is unlisted.
+#[derive(PartialEq, Eq)]
+struct Column {
+    paths: Vec<RulePath>,
+    parts: Vec<(Place, RuleId)>,
+    rest: Option<RuleId>,
+}
+
 impl Board<'_> {
-    fn paths(&self, reader: &mut Reader<'_>) -> Option<Paths> {
-        let own = self.compiled(self.own, self.rest, reader);
-        if self.base.is_empty() {
-            return own;
-        }
-        self.compiled(self.base, None, reader)?;
-        let lists = [in_value(self.base), with_rest(in_value(self.own), self.rest)];
-        let Ok(paths) = Paths::strictest(&[&lists[0], &lists[1]], &self.strictness) else {
-            return self.too_many(reader);
-        };
-        if own.is_some() {
-            self.loose_paths(&lists[0], reader);
-        }
-        Some(paths)
+    /// All rules, by number.
+    pub(super) fn rules(&self) -> impl Iterator<Item = &syntax::Rule> {
+        self.lists.all()
     }
 
-    /// One list alone, each of whose paths must decide something.
-    fn compiled(
+    /// Refuses paths that decide nothing. Whether a rule that has a condition does is seen beside
+    /// the rules that have none, or the same: of others, any may or may not apply.
+    fn check(&self, reader: &mut Reader<'_>) {
+        let mut whens: Vec<Option<&When>> = vec![None];
+        for rule in self.rules() {
+            let when = rule.when.as_ref().map(|condition| &condition.when);
+            if !whens.contains(&when) {
+                whens.push(when);
+            }
+        }
+        for when in whens {
+            let beside = |list: &'_ [Named<'_>]| -> Vec<usize> {
+                let fits = |named: &Named<'_>| named.when.is_none() || named.when == when;
+                (0..list.len()).filter(|&index| fits(&list[index])).collect()
+            };
+            let of = |indices: Vec<usize>, list| -> Vec<&Named<'_>> {
+                let list: &[Named<'_>] = list;
+                indices.into_iter().map(|index| &list[index]).collect()
+            };
+            let (base, own) = (of(beside(self.base), self.base), of(beside(self.own), self.own));
+            for list in [&base, &own] {
+                repeated(list, when, reader);
+                shadowed_headers(list, when, reader);
+            }
+            self.idle_paths(&base, None, when, reader);
+            let deciding = self.idle_paths(&own, self.rest, when, reader);
+            let base: Vec<&Named<'_>> =
+                base.into_iter().filter(|named| named.when.is_none()).collect();
+            if !base.is_empty() {
+                self.loose_paths(&base, &deciding, when, reader);
+                self.loose_parts(&base, &own, when, reader);
+            }
+        }
+    }
+
+    /// Refuses paths of one list that decide nothing in it. The others are given back.
+    fn idle_paths<'n>(
         &self,
-        list: &[Named<'_>],
+        list: &[&'n Named<'n>],
         rest: Option<RuleId>,
+        when: Option<&When>,
         reader: &mut Reader<'_>,
-    ) -> Option<Paths> {
+    ) -> Vec<&'n Named<'n>> {
         let values: Vec<&Named<'_>> = values(list).collect();
         let written = in_value(list);
-        let compiled = with_rest(written.clone(), rest);
-        let Ok(paths) = Paths::compile(&compiled) else { return self.too_many(reader) };
-        for (index, named) in values.iter().enumerate() {
+        let Ok(paths) = Paths::compile(&with_rest(written.clone(), rest)) else {
+            self.too_many(reader);
+            return Vec::new();
+        };
+        let mut deciding = Vec::new();
+        for (index, &named) in values.iter().enumerate() {
             let twin = values[..index].iter().any(|earlier| earlier.place == named.place);
-            if !twin && !paths.decides(index) {
+            if paths.decides(index) {
+                deciding.push(named);
+            } else if !twin && named.when == when {
                 idle(&values, &written, index, reader);
             }
         }
-        Some(paths)
+        deciding
     }
 
-    fn too_many(&self, reader: &mut Reader<'_>) -> Option<Paths> {
+    fn too_many(&self, reader: &mut Reader<'_>) {
         let message = format!("the paths multiply to more than {PATH_STATES_MAX} states");
         reader.fault("P009", self.lists.span, message).hint(
             "several `**` in one path, or many paths with `**` beside each other, cost most: \
              name the members that lead to the value",
         );
-        None
     }
 
     /// Refuses paths of the policy that the base leaves nothing to. To tell path from path, each is
     /// a rule of its own here.
-    fn loose_paths(&self, base: &[RulePath], reader: &mut Reader<'_>) {
+    fn loose_paths(
+        &self,
+        base: &[&Named<'_>],
+        own: &[&Named<'_>],
+        when: Option<&When>,
+        reader: &mut Reader<'_>,
+    ) {
         let first = self.lists.base.len();
-        let (mut own, mut strictness) = (Vec::new(), self.strictness[..first].to_vec());
-        for named in values(self.own) {
+        let (mut paths, mut strictness) = (Vec::new(), self.strictness[..first].to_vec());
+        for named in own {
             let Ok(number) = RuleId::try_from(strictness.len()) else { return };
             strictness.push(self.strictness[usize::from(named.rule)]);
-            own.extend(named.in_value(number));
+            paths.extend(named.in_value(number));
         }
         let rest = self.rest.and_then(|_| RuleId::try_from(strictness.len()).ok());
         strictness.extend(self.strictness.last());
-        let own = with_rest(own, rest);
-        let Ok(paths) = Paths::strictest(&[base, &own], &strictness) else { return };
-        for (named, path) in values(self.own).zip(&own) {
-            if !named.included && !paths.uses(path.rule) {
+        let (written, paths) = (in_value(base), with_rest(paths, rest));
+        let Ok(joined) = Paths::strictest(&[&written, &paths], &strictness) else { return };
+        for (named, path) in own.iter().zip(&paths) {
+            if named.when == when && !named.included && !joined.uses(path.rule) {
                 let alone = |base: &&RulePath| {
                     let lists = [std::slice::from_ref(*base), std::slice::from_ref(path)];
                     Paths::strictest(&lists, &strictness).is_ok_and(|paths| !paths.uses(path.rule))
                 };
-                let by = base.iter().zip(values(self.base)).find(|(base, _)| alone(base));
+                let by = written.iter().zip(values(base)).find(|(base, _)| alone(base));
                 loose(named, by.map(|(_, by)| by), reader);
             }
         }
     }
 
-    /// The rule for a part of a record: the stricter of the base's first and the policy's first.
-    fn part(&self, fits: &dyn Fn(&Place) -> bool) -> Option<RuleId> {
-        let first = |list: &[Named<'_>]| {
-            list.iter().find(|named| fits(&named.place)).map(|named| named.rule)
-        };
-        let base = first(self.base);
-        let own = first(self.own).or(self.rest);
-        let rank = |rule: RuleId| self.strictness[usize::from(rule)].rank;
-        match (base, own) {
-            (Some(base), Some(own)) => Some(if rank(own) > rank(base) { own } else { base }),
-            (base, own) => base.or(own),
-        }
-    }
-
-    fn headers(&self) -> Vec<(HeaderName, RuleId)> {
-        let mut headers: Vec<(HeaderName, RuleId)> = Vec::new();
-        for name in self.base.iter().chain(self.own).filter_map(header) {
-            let known = headers.iter().any(|(known, _)| known == name);
-            if let (HeaderName::Named(text), false) = (name, known) {
-                let fits = |place: &Place| match place {
-                    Place::Header(header) => header.fits(text.as_bytes()),
-                    _ => false,
-                };
-                headers.extend(self.part(&fits).map(|rule| (name.clone(), rule)));
-            }
-        }
-        let any = |place: &Place| *place == Place::Header(HeaderName::Any);
-        headers.extend(self.part(&any).map(|rule| (HeaderName::Any, rule)));
-        headers
-    }
-
     /// Refuses the policy's `$key` and `$header` where the base's decides.
     fn loose_parts(
         &self,
-        key: Option<RuleId>,
-        headers: &[(HeaderName, RuleId)],
+        base: &[&Named<'_>],
+        own: &[&Named<'_>],
+        when: Option<&When>,
         reader: &mut Reader<'_>,
     ) {
-        for named in self.own {
-            let decides = match &named.place {
-                Place::Value(_) => true,
-                Place::Key => key == Some(named.rule),
-                Place::Header(_) => headers.iter().any(|(_, rule)| *rule == named.rule),
-            };
-            let covers = |base: &&Named<'_>| match (&base.place, &named.place) {
+        for named in own.iter().filter(|named| named.when == when && !named.included) {
+            let covers = |base: &&&Named<'_>| match (&base.place, &named.place) {
+                (Place::Value(_), _) => false,
                 (Place::Header(HeaderName::Any), Place::Header(_)) => true,
                 (base, own) => base == own,
             };
-            let by = self.base.iter().find(covers);
-            if !decides && by.is_some() {
-                loose(named, by, reader);
+            if let Some(by) = base.iter().find(covers)
+                && self.stricter(by.rule, named.rule) == by.rule
+            {
+                loose(named, Some(by), reader);
             }
         }
     }
+
+    fn stricter(&self, first: RuleId, second: RuleId) -> RuleId {
+        let key = |rule: RuleId| (self.strictness[usize::from(rule)].rank, Reverse(rule));
+        if key(second) > key(first) { second } else { first }
+    }
+
+    /// Who decides what where the rules that apply are these, or one of these.
+    pub(super) fn view<'c>(
+        &self,
+        cases: impl Iterator<Item = &'c Active>,
+        reader: &mut Reader<'_>,
+    ) -> Option<View> {
+        let mut columns: Vec<Column> = Vec::new();
+        for active in cases {
+            for (list, rest) in [(self.base, None), (self.own, self.rest)] {
+                let column = column(list, rest, active);
+                if !columns.contains(&column) {
+                    columns.push(column);
+                }
+            }
+        }
+        let Ok(paths) = self.paths(&columns) else {
+            self.too_many(reader);
+            return None;
+        };
+        let key_rule = self.part(&columns, |place| *place == Place::Key);
+        Some(View { paths: paths.into(), key_rule, header_rules: self.headers(&columns) })
+    }
+
+    fn paths(&self, columns: &[Column]) -> Result<Paths, TooManyStates> {
+        let lists: Vec<&[RulePath]> = columns.iter().map(|column| &*column.paths).collect();
+        let deciding: Vec<&[RulePath]> =
+            lists.into_iter().filter(|paths| !paths.is_empty()).collect();
+        match deciding.as_slice() {
+            [] => Paths::compile(&[]),
+            [alone] => Paths::compile(alone),
+            several => Paths::strictest(several, &self.strictness),
+        }
+    }
+
+    /// The rule for a part of a record: the strictest of each column's first.
+    fn part(&self, columns: &[Column], fits: impl Fn(&Place) -> bool) -> Option<RuleId> {
+        let first = |column: &Column| {
+            let named = column.parts.iter().find(|(place, _)| fits(place));
+            named.map(|(_, rule)| *rule).or(column.rest)
+        };
+        let rules = columns.iter().filter_map(first);
+        rules.reduce(|found, rule| self.stricter(found, rule))
+    }
+
+    fn headers(&self, columns: &[Column]) -> Vec<(HeaderName, RuleId)> {
+        let mut headers: Vec<(HeaderName, RuleId)> = Vec::new();
+        for (place, _) in columns.iter().flat_map(|column| &column.parts) {
+            let Place::Header(HeaderName::Named(name)) = place else { continue };
+            let name = HeaderName::Named(name.clone());
+            if headers.iter().all(|(known, _)| *known != name) {
+                let fits = |place: &Place| match (place, &name) {
+                    (Place::Header(HeaderName::Any), _) => true,
+                    (Place::Header(header), name) => header == name,
+                    _ => false,
+                };
+                headers.extend(self.part(columns, fits).map(|rule| (name.clone(), rule)));
+            }
+        }
+        let any = self.part(columns, |place| *place == Place::Header(HeaderName::Any));
+        headers.extend(any.map(|rule| (HeaderName::Any, rule)));
+        headers
+    }
 }
 
-fn values<'a, 'n>(list: &'a [Named<'n>]) -> impl Iterator<Item = &'a Named<'n>> {
-    list.iter().filter(|named| matches!(named.place, Place::Value(_)))
+/// The rules of a list that apply.
+fn column(list: &[Named<'_>], rest: Option<RuleId>, active: &Active) -> Column {
+    let applying: Vec<&Named<'_>> =
+        list.iter().filter(|named| active[usize::from(named.rule)]).collect();
+    let part = |named: &&Named<'_>| (named.place.clone(), named.rule);
+    let parts = applying.iter().filter(|named| !matches!(named.place, Place::Value(_)));
+    Column { parts: parts.map(part).collect(), paths: with_rest(in_value(&applying), rest), rest }
 }
 
-fn in_value(list: &[Named<'_>]) -> Vec<RulePath> {
+fn values<'a, 'n>(list: &'a [&'n Named<'n>]) -> impl Iterator<Item = &'n Named<'n>> + use<'a, 'n> {
+    list.iter().copied().filter(|named| matches!(named.place, Place::Value(_)))
+}
+
+fn in_value(list: &[&Named<'_>]) -> Vec<RulePath> {
     list.iter().filter_map(|named| named.in_value(named.rule)).collect()
 }
 
@@ -341,13 +430,6 @@ fn with_rest(mut paths: Vec<RulePath>, rest: Option<RuleId>) -> Vec<RulePath> {
     let (on_container, segments) = (OnContainer::Take, vec![Segment::AnyName]);
     paths.extend(rest.map(|rule| RulePath { rule, on_container, segments }));
     paths
-}
-
-const fn header<'a>(named: &'a Named<'_>) -> Option<&'a HeaderName> {
-    match &named.place {
-        Place::Header(name) => Some(name),
-        _ => None,
-    }
 }
 
 /// Says why a path decides nothing.

@@ -3,6 +3,7 @@
 use super::forms::{Form, Local, Mode, Path, What};
 use super::transforms::Keys;
 use super::{Action, Bounds, Expected, Flaw, Policy};
+use limpid::document::{Faults, Source};
 use limpid::engine::{Batch, Engine, Limits, Outcome, Route, TenantSource};
 use limpid::error::Reason;
 use limpid::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment, Strictness};
@@ -84,6 +85,7 @@ pub fn plan_for(tenant: &str, policy: &Policy) -> Option<Plan> {
         rules: rules.into(),
         key_rule,
         header_rules,
+        conditions: None,
         unlisted: policy.unlisted,
         pseudonyms: Some(
             Pseudonyms::new(secret, tenant, Epoch::every_ms(EPOCH_MS)).with(every_purpose()),
@@ -321,6 +323,20 @@ impl Kernel {
     }
 }
 
+/// As [`difference`], by way of the policy as its author would write it; none if that is refused.
+pub fn compiled_difference(
+    policy: &Policy,
+    value: &[u8],
+    bounds: Bounds,
+    flaw: Flaw,
+) -> Option<Difference> {
+    let yaml = super::conditions::yaml(&policy.rules, policy.unlisted);
+    let source = Source::new("p.yaml", yaml);
+    let compiled = limpid::policy::rehearse(&source, &mut Faults::default())?;
+    let kernel = Kernel::new(compiled.plan, bounds).clean(value);
+    differing(kernel, super::clean(policy, value, &keys(), bounds, flaw))
+}
+
 /// Where kernel and twin part ways on a record; `None` if they agree.
 pub fn difference(policy: &Policy, value: &[u8], bounds: Bounds, flaw: Flaw) -> Option<Difference> {
     // Every scanner has its turn, so that none needs a run of its own.
@@ -328,6 +344,10 @@ pub fn difference(policy: &Policy, value: &[u8], bounds: Bounds, flaw: Flaw) -> 
     let scanner = scanners[value.len() % scanners.len()];
     let kernel = Kernel::with_scanner(plan(policy)?, bounds, scanner).clean(value);
     let twin = super::clean(policy, value, &keys(), bounds, flaw);
+    differing(kernel, twin)
+}
+
+fn differing(kernel: Result<Vec<u8>, Reason>, twin: Expected) -> Option<Difference> {
     let agree = match (&kernel, &twin) {
         (Ok(clean), Expected::Clean(expected)) => clean == expected,
         (Err(reason), Expected::Withheld(reasons)) => reasons.contains(reason),

@@ -633,7 +633,7 @@ fn rule(choices: &mut Choices<'_>) -> Rule {
         1 => OnMismatch::Quarantine,
         _ => OnMismatch::Redact,
     };
-    Rule { paths, action, mismatch }
+    Rule { paths, action, mismatch, when: Vec::new() }
 }
 
 fn path(choices: &mut Choices<'_>) -> Vec<Segment> {

@@ -9,6 +9,7 @@
 //! A [`Flaw`] makes the twin wrong on purpose, so that the tests can prove that they would notice.
 
 pub mod bridge;
+pub mod conditions;
 pub mod forms;
 pub mod json;
 pub mod made;
@@ -92,11 +93,13 @@ fn written(path: &[Segment]) -> String {
 }
 
 /// A rule: where, what, and what about values of another kind.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     pub paths: Vec<Vec<Segment>>,
     pub action: Action,
     pub mismatch: OnMismatch,
+    /// All of these must hold.
+    pub when: Vec<conditions::Term>,
 }
 
 /// What a rule does.
@@ -256,15 +259,18 @@ pub fn clean(policy: &Policy, bytes: &[u8], keys: &Keys, bounds: Bounds, flaw: F
         Some(action) if flaw != Flaw::KeepsUnlisted => {
             // What no rule names is as if the last rule of the policy's own named it.
             let rest = vec![vec![Segment::AnyName]];
-            let rest = Rule { paths: rest, action, mismatch: OnMismatch::Redact };
+            let rest = Rule { paths: rest, action, mismatch: OnMismatch::Redact, when: vec![] };
             let mut all = policy.clone();
             all.rules.push(rest);
             all.lists()
         }
         _ => policy.lists(),
     };
+    let lists: Vec<Vec<Rule>> =
+        lists.iter().flat_map(|list| conditions::readings(list, &parsed.root)).collect();
     let none = vec![false; lists.len()];
-    let mut walk = Walk { lists, keys, flaw, steps: vec![], splices: vec![], withheld: false };
+    let mut walk =
+        Walk { policy, lists, keys, flaw, steps: vec![], splices: vec![], withheld: false };
     // There is nothing to take a record out of: it is never taken whole. The elements of a root
     // array are records of their own: rules begin anew in each.
     match &parsed.root.kind {
@@ -418,6 +424,7 @@ enum Fate {
 }
 
 struct Walk<'a> {
+    policy: &'a Policy,
     lists: Vec<Vec<Rule>>,
     keys: &'a Keys,
     flaw: Flaw,
@@ -474,11 +481,15 @@ impl Walk<'_> {
         self.transformed(rule, &scalar)
     }
 
-    /// The strictest of some rules; of equals, the first.
+    /// The strictest of some rules; of equals, the first of the policy.
     fn strictest<'r>(&self, rules: impl Iterator<Item = &'r Rule>) -> Option<&'r Rule> {
         let mut found: Option<&Rule> = None;
         for rule in rules {
-            let stricter = |found: &Rule| rule.strictness() > found.strictness();
+            let key = |rule: &Rule| {
+                let place = self.policy.rules.iter().position(|known| known == rule);
+                (rule.strictness(), std::cmp::Reverse(place.unwrap_or(usize::MAX)))
+            };
+            let stricter = |found: &Rule| key(rule) > key(found);
             if found.is_none_or(stricter) || self.flaw == Flaw::BaseIsAdvice {
                 found = Some(rule);
             }

@@ -45,6 +45,7 @@ fn policies() -> Vec<Policy> {
         paths: paths.iter().map(|path| path.to_vec()).collect(),
         action,
         mismatch: OnMismatch::Redact,
+        when: Vec::new(),
     };
     let ip = Action::TruncateIp { v4: 24, v6: 48 };
     let query = Action::StripQuery { keep: vec!["a".to_owned()] };
