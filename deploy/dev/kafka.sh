@@ -119,7 +119,8 @@ ssl.keystore.password=limpid
 ssl.truststore.type=PKCS12
 ssl.truststore.location=$dir/tls/trusted.p12
 ssl.truststore.password=limpid
-listener.name.ssl.ssl.client.auth=required"
+listener.name.ssl.ssl.client.auth=required
+ssl.principal.mapping.rules=RULE:^CN=(.*)\$/\$1/"
   fi
   if [ "$acl" = 1 ]; then
     settings+="

@@ -82,6 +82,8 @@ impl Scout {
             )
         };
         if Code(code as i32) != Code::NONE {
+            // So that the client tells why: a certificate, a password.
+            self.client.poll(Duration::ZERO);
             return Err(Error::retry(format!(
                 "no Kafka broker answers at {}: {}",
                 self.set.get("bootstrap.servers").unwrap_or("(no bootstrap.servers)"),

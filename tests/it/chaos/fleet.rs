@@ -23,6 +23,7 @@ kafka:
   reconnect.backoff.max.ms: 500
 consumer:
   session.timeout.ms: 6000
+  max.poll.interval.ms: 30000
   heartbeat.interval.ms: 1000
 producer:
   transaction.timeout.ms: 10000
