@@ -147,27 +147,19 @@ impl Draft {
         changed: &Entries,
         rows: &[Row],
     ) -> Result<Zeroizing<String>> {
-        let by_hand = |_| {
-            Error::usage(format!(
-                "{}: this keyring's form can only be changed by hand",
-                self.source.name
-            ))
-        };
-        let later = rows.windows(2).all(|pair| pair[0].from_ms() < pair[1].from_ms());
-        if !later {
-            return Err(Error::usage(format!(
-                "{}: a new secret's time must be later than those of all before",
-                self.source.name
-            )));
+        let told = |what: &str| Error::usage(format!("{}: {what}", self.source.name));
+        if !rows.windows(2).all(|pair| pair[0].from_ms() < pair[1].from_ms()) {
+            return Err(told("a new secret's time must be later than those of all before"));
         }
-        let read = Self::new(&self.source.name, &new).map_err(by_hand)?;
+        let by_hand = || told("this keyring's form can only be changed by hand");
+        let read = Self::new(&self.source.name, &new).map_err(|_| by_hand())?;
         let same = |(mine, theirs): (&Entries, &Entries)| {
             let wanted = if mine.name == changed.name { rows } else { &mine.rows };
             mine.name == theirs.name && alike(wanted, &theirs.rows)
         };
         let as_meant = self.entries.len() == read.entries.len()
             && self.entries.iter().zip(&read.entries).all(same);
-        if as_meant { Ok(new) } else { Err(by_hand(Error::usage(""))) }
+        if as_meant { Ok(new) } else { Err(by_hand()) }
     }
 }
 

@@ -100,6 +100,17 @@ fn map() -> NonNull<u8> {
 mod tests {
     use super::*;
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_system_says_that_they_are_locked() {
+        let place = Locked::new([7; BYTES]);
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();
+        let kib: usize = line.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(!all_locked() || kib >= STRETCH >> 10, "{line}");
+        drop(place);
+    }
+
     #[test]
     fn places_are_distinct_and_zeroized_when_given_back() {
         let held: Vec<Locked> = (0..1_500).map(|at| Locked::new([at as u8; BYTES])).collect();

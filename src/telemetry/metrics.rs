@@ -526,6 +526,23 @@ mod tests {
     }
 
     #[test]
+    fn counters_go_on_over_a_reload() {
+        let (metrics, old) = (metrics(), policies(&["acme", "globex"]));
+        let new = policies(&["abc", "globex"]);
+        for set in [&old, &new] {
+            metrics.policies(set);
+            metrics.batch(set, &tally(), Duration::ZERO);
+        }
+        assert_has(
+            &metrics.render(),
+            &[
+                r#"limpid_rule_hits_total{rule="2 keep",tenant="globex"} 10"#,
+                r#"limpid_policy_info{rules="2",tenant="abc",version="3"} 1"#,
+            ],
+        );
+    }
+
+    #[test]
     fn a_revoked_partition_has_no_lag() {
         let metrics = metrics();
         metrics.lag("raw", 3, Some(17));

@@ -293,6 +293,9 @@ pub enum Transform {
     Bucket(bucket::Bucket),
 }
 
+/// Plans are walked rule by rule, thousands of them in turn: what is large is boxed.
+const _: () = assert!(size_of::<Transform>() <= 24);
+
 impl Transform {
     /// Does the work on a scalar: writes the replacement to `out`, or says that there is none.
     #[inline]

@@ -2,6 +2,7 @@
 
 use crate::cli::{Run, run};
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 
@@ -89,7 +90,12 @@ fn what_is_destroyed_withholds_its_records_and_leaves_the_others() {
     assert!(asked.stderr.contains("--yes"), "{}", asked.stderr);
     assert_eq!(ring.text(), before, "nothing is destroyed without --yes");
 
+    // Whoever still has the old file open sees that it was overwritten, not only renamed away.
+    let mut old = fs::File::open(ring.path()).unwrap();
     ring.good(&["destroy", "acme", "--before", "2026-03-01", "--yes"]);
+    let mut wiped = Vec::new();
+    old.read_to_end(&mut wiped).unwrap();
+    assert_eq!(wiped, vec![0; before.len()]);
     assert!(!ring.text().contains(&secret), "it is still there");
     let gone = ring.filtered("2026-02-28T00:00:00Z");
     assert_eq!(gone, "limpid: 1 in, 0 clean, 1 withheld (key 1)\n");

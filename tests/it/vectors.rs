@@ -2,8 +2,9 @@
 //! made by the scripts in tests/vectors.
 
 use data_encoding::HEXLOWER;
+use limpid::document::{Faults, Source};
 use limpid::format::{Out, Scalar};
-use limpid::keys::{Epoch, EpochKeys, Pseudonyms, Purpose, Secret, Secrets, Token};
+use limpid::keys::{Epoch, EpochKeys, Keyring, Pseudonyms, Purpose, Secret, Secrets, Token};
 use limpid::transform::{Arg, Context, Outcome, Place, named};
 use serde_json::Value;
 use std::sync::Arc;
@@ -24,18 +25,50 @@ fn pseudonym(vector: &Value) -> String {
     let epoch = Epoch::every_ms(vector["epoch_ms"].as_u64().unwrap());
     let source = Pseudonyms::new(secret, text(vector, "tenant"), epoch);
     let keys = source.keys(source.period(vector["timestamp_ms"].as_i64()).unwrap());
-
-    let arguments = [Arg::Text(text(vector, "prefix").to_owned())];
-    let transform = (named("pseudonymize").unwrap().build)(&arguments).unwrap();
     let value = match vector.get("number") {
         Some(_) => Scalar::Number(text(vector, "number")),
         None => Scalar::Text(text(vector, "text")),
     };
+    made(&keys, text(vector, "prefix"), value)
+}
+
+/// The pseudonym of a value.
+fn made(keys: &EpochKeys, prefix: &str, value: Scalar<'_>) -> String {
+    let arguments = [Arg::Text(prefix.to_owned())];
+    let transform = (named("pseudonymize").unwrap().build)(&arguments).unwrap();
     let mut bytes = Vec::new();
-    let mut context = Context { keys: Some(&keys), ..Context::default() };
+    let mut context = Context { keys: Some(keys), ..Context::default() };
     let outcome = transform.apply(value, &mut context, &mut Out::plain(&mut bytes));
     assert_eq!(outcome, Outcome::Replaced);
     String::from_utf8(bytes).unwrap()
+}
+
+/// The two forms of a keyring, which must stay readable for ever, and whose time a record is of.
+#[test]
+fn a_keyring_s_secrets_are_those_of_the_vectors() {
+    let file: Value = serde_json::from_str(include_str!("../vectors/keyring-v1.json")).unwrap();
+    let mut faults = Faults::default();
+    let source = Source::new("keyring", file["keyring"].as_str().unwrap());
+    let keyring = Keyring::read(&source, &mut faults).unwrap();
+    assert!(faults.is_empty(), "{faults}");
+    let vectors = file["vectors"].as_array().unwrap();
+    assert_eq!(vectors.len(), 28);
+    for vector in vectors {
+        let epoch = Epoch::every_ms(vector["epoch_ms"].as_u64().unwrap());
+        let secrets = keyring.get(text(vector, "name")).unwrap().clone();
+        let source = Pseudonyms::new(secrets, text(vector, "tenant"), epoch);
+        let period = source.period(vector["timestamp_ms"].as_i64());
+        let made = period.map(|period| made(&source.keys(period), "", Scalar::Text("ada")));
+        assert_eq!(made.as_deref().ok(), vector["pseudonym"].as_str(), "{vector}");
+    }
+}
+
+/// The chain of a log that is not of limpid's making, as docs/KEYS.md describes it.
+#[test]
+fn a_log_of_operations_is_followed_to_its_end() {
+    let log = include_str!("../vectors/operations-v1.log");
+    assert_eq!(limpid::operations::verify(log).unwrap().entries, 2);
+    assert!(limpid::operations::verify(&log.replace("4711", "4712")).is_err());
 }
 
 fn text<'a>(vector: &'a Value, member: &str) -> &'a str {

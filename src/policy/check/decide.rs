@@ -40,9 +40,11 @@ pub(super) fn decide(lists: &Lists<'_>, reader: &mut Reader<'_>) -> Option<Decid
     let base = places.partition_point(|named| usize::from(named.rule) < lists.base.len());
     let (base, own) = places.split_at(base);
     let board = Board { lists, base, own, rest: rest(lists), strictness: strictness(lists) };
-    board.check(reader);
+    let own = board.check(reader);
     let all: Active = board.rules().map(|rule| rule.when.is_none()).collect();
-    let view = board.view([&all].into_iter(), reader);
+    // Most policies are one list: it is compiled already.
+    let one_list = base.is_empty() && all.iter().all(|applies| *applies);
+    let view = board.view_of([&all].into_iter(), own.filter(|_| one_list), reader);
     let conditions = when::conditions(&board, reader);
     Some(Decided { view: view?, conditions })
 }
@@ -218,7 +220,10 @@ impl Board<'_> {
 
     /// Refuses paths that decide nothing. Whether a rule that has a condition does is seen beside
     /// the rules that have none, or the same: of others, any may or may not apply.
-    fn check(&self, reader: &mut Reader<'_>) {
+    ///
+    /// Gives the policy's own list, compiled, as far as its rules have no conditions.
+    fn check(&self, reader: &mut Reader<'_>) -> Option<Paths> {
+        let mut compiled = None;
         let mut whens: Vec<Option<&When>> = vec![None];
         for rule in self.rules() {
             let when = rule.when.as_ref().map(|condition| &condition.when);
@@ -241,7 +246,8 @@ impl Board<'_> {
                 shadowed_headers(list, when, reader);
             }
             self.idle_paths(&base, None, when, reader);
-            let deciding = self.idle_paths(&own, self.rest, when, reader);
+            let (deciding, paths) = self.idle_paths(&own, self.rest, when, reader);
+            compiled = if when.is_none() { paths } else { compiled };
             let base: Vec<&Named<'_>> =
                 base.into_iter().filter(|named| named.when.is_none()).collect();
             if !base.is_empty() {
@@ -249,6 +255,7 @@ impl Board<'_> {
                 self.loose_parts(&base, &own, when, reader);
             }
         }
+        compiled
     }
 
     /// Refuses paths of one list that decide nothing in it. The others are given back.
@@ -258,12 +265,12 @@ impl Board<'_> {
         rest: Option<RuleId>,
         when: Option<&When>,
         reader: &mut Reader<'_>,
-    ) -> Vec<&'n Named<'n>> {
+    ) -> (Vec<&'n Named<'n>>, Option<Paths>) {
         let values: Vec<&Named<'_>> = values(list).collect();
         let written = in_value(list);
         let Ok(paths) = Paths::compile(&with_rest(written.clone(), rest)) else {
             self.too_many(reader);
-            return Vec::new();
+            return (Vec::new(), None);
         };
         let mut deciding = Vec::new();
         for (index, &named) in values.iter().enumerate() {
@@ -274,7 +281,7 @@ impl Board<'_> {
                 idle(&values, &written, index, reader);
             }
         }
-        deciding
+        (deciding, Some(paths))
     }
 
     fn too_many(&self, reader: &mut Reader<'_>) {
@@ -350,6 +357,16 @@ impl Board<'_> {
         cases: impl Iterator<Item = &'c Active>,
         reader: &mut Reader<'_>,
     ) -> Option<View> {
+        self.view_of(cases, None, reader)
+    }
+
+    /// [`Self::view`], whose paths may be known.
+    fn view_of<'c>(
+        &self,
+        cases: impl Iterator<Item = &'c Active>,
+        known: Option<Paths>,
+        reader: &mut Reader<'_>,
+    ) -> Option<View> {
         let mut columns: Vec<Column> = Vec::new();
         for active in cases {
             for (list, rest) in [(self.base, None), (self.own, self.rest)] {
@@ -359,7 +376,7 @@ impl Board<'_> {
                 }
             }
         }
-        let Ok(paths) = self.paths(&columns) else {
+        let Ok(paths) = known.map_or_else(|| self.paths(&columns), Ok) else {
             self.too_many(reader);
             return None;
         };
