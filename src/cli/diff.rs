@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{self, BufRead, BufReader, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, BufRead, BufReader, IsTerminal as _, Read as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -83,12 +83,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
         true => format!("{:#}\n", report_json(args, &comparison)),
         false => report(&comparison),
     };
-    match anstream::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            return Err(Error::fatal(format!("standard output: {error}")));
-        }
-        _ => {}
-    }
+    super::print(&text)?;
     if comparison.records == 0 {
         return Err(Error::usage("there was no record to compare the policies on"));
     }

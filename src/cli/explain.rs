@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::explain::Explainer;
 use crate::policy::trial::Tried;
 use crate::record::{Raw, Record};
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -114,10 +114,6 @@ fn explain(explainer: &Explainer, event: &[u8], number: usize, args: &Args) -> R
         (false, 0) => format!("{explained:#}"),
         (false, _) => format!("\n{explained:#}"),
     };
-    match anstream::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::fatal(format!("standard output: {error}")))
-        }
-        _ => Ok(matches!(explained.outcome, Tried::Withheld(_))),
-    }
+    super::print(&text)?;
+    Ok(matches!(explained.outcome, Tried::Withheld(_)))
 }

@@ -16,8 +16,9 @@ mod run;
 mod schema;
 mod test;
 
-use crate::error::{Fate, Result};
+use crate::error::{Error, Fate, Result};
 use clap::{CommandFactory as _, Parser, Subcommand};
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
 /// Anonymizes log and event streams on Kafka: fast, exactly as the policies say, fail-closed.
@@ -84,4 +85,15 @@ pub fn main() -> ExitCode {
         anstream::eprintln!("limpid: {error}");
         ExitCode::from(if error.fate() == Fate::Usage { 2 } else { 1 })
     })
+}
+
+/// Writes to standard output, without colours where nobody sees them. A reader that has gone away
+/// (`| head`) is no error.
+fn print(text: &str) -> Result<()> {
+    match anstream::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::fatal(format!("standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
 }

@@ -92,6 +92,12 @@ impl Fetched {
                 let span = fetched.span(partition, message.offset);
                 run = (message.rkt, message.partition, u32::try_from(topic).unwrap_or(0), span);
             }
+            if message.offset < fetched.spans[run.3].next {
+                // The client fell back while the batch was taken: this record is in it, or before.
+                // SAFETY: the message is ours, and kept nowhere.
+                unsafe { rd::rd_kafka_message_destroy(native.as_ptr()) };
+                continue;
+            }
             fetched.spans[run.3].next = message.offset + 1;
             fetched.bytes += message.len + message.key_len;
             fetched.messages.push(Message { native, topic: run.2 });

@@ -116,6 +116,9 @@ pub fn consumer(config: &Config, share: usize, lane: usize) -> ClientConfig {
         .set("isolation.level", "read_committed")
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("check.crcs", "true")
+        // A lane polls many times a second. A restarted broker waits as long for members that are
+        // dead before it lets the others go on: with the default, five minutes.
+        .set("max.poll.interval.ms", "60000")
         // Filled up again before it is empty: with the default, 1 s, a fast reader starves.
         .set("fetch.queue.backoff.ms", "20")
         .set("fetch.wait.max.ms", "100")

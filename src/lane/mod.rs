@@ -373,17 +373,25 @@ impl Lane {
         }
     }
 
+    /// New partitions are not paused at once, though others are: clients lose their way when a
+    /// partition is paused while they still ask where it begins (librdkafka does). All are paused
+    /// again later, if need be.
     fn assigned(&mut self, partitions: Vec<Partition>, actions: &mut Vec<Action>) {
         for partition in &partitions {
             self.held.insert(*partition, None);
         }
-        actions.push(Action::Accept(partitions));
         if self.paused {
-            actions.push(Action::Pause);
+            self.paused = false;
+            self.room_since = self.now;
+            actions.push(Action::Resume);
         }
+        actions.push(Action::Accept(partitions));
     }
 
     fn fetched(&mut self, spans: Vec<Span>, bytes: usize, actions: &mut Vec<Action>) {
+        // A client that has fallen back would have records published twice: it is sent forward.
+        self.undoing |= self.delivery == Delivery::ExactlyOnce
+            && spans.iter().any(|span| self.reached(span.partition) > Some(span.first));
         let id = BatchId(self.first_id + self.flight.len() as u64);
         self.bytes += bytes;
         self.flight.push_back(InFlight { stage: Stage::Ready, bytes, spans });
@@ -392,6 +400,13 @@ impl Lane {
             self.reach(id, Stage::Handing);
             actions.push(Action::HandOver(id));
         }
+    }
+
+    /// Up to where a partition was fetched, as far as is known.
+    fn reached(&self, partition: Partition) -> Option<i64> {
+        let spans = self.flight.iter().rev().flat_map(|batch| &batch.spans);
+        let fetched = spans.filter(|span| span.partition == partition).map(|span| span.next).max();
+        fetched.or_else(|| self.held.get(&partition).copied().flatten())
     }
 
     fn batch(&mut self, id: BatchId) -> Option<&mut InFlight> {
@@ -446,7 +461,8 @@ impl Lane {
         let mut positions = BTreeMap::new();
         for batch in self.flight.drain(..) {
             for span in batch.spans {
-                positions.entry(span.partition).or_insert(span.first);
+                let delivered = self.held.get(&span.partition).copied().flatten();
+                positions.entry(span.partition).or_insert(span.first.max(delivered.unwrap_or(0)));
             }
             actions.push(Action::Discard(BatchId(self.first_id)));
             self.first_id += 1;
@@ -523,7 +539,9 @@ impl Lane {
 
     fn has_room(&self) -> bool {
         let handing = self.flight.back().is_some_and(|batch| batch.stage == Stage::Handing);
-        !self.undoing
+        // What is fetched while something is being undone is forgotten with it; so the group is
+        // attended to meanwhile. After a failure without transactions there is no end to it.
+        !(self.undoing && self.delivery == Delivery::AtLeastOnce)
             && self.returning.is_none()
             && self.bytes < self.bounds.bytes
             && self.flight.len() < self.bounds.batches
@@ -851,9 +869,11 @@ mod tests {
         assert_eq!(step(&mut lane, Event::Tick(25)), [Action::Fetch]);
         let given = vec![partition(2)];
         let actions = step(&mut lane, Event::Assigned(given.clone()));
-        assert_eq!(actions, [Action::Accept(given), Action::Pause]);
+        assert_eq!(actions, [Action::Resume, Action::Accept(given)], "it is not paused at once");
+        assert_eq!(step(&mut lane, Event::Tick(26)), []);
+        assert_eq!(step(&mut lane, Event::Tick(45)), [Action::Pause, Action::Fetch]);
         step(&mut lane, Event::Delivered(BatchId(0)));
-        assert_eq!(step(&mut lane, Event::Tick(26)), [Action::Resume, Action::Fetch]);
+        assert_eq!(step(&mut lane, Event::Tick(46))[..2], [Action::Resume, Action::Fetch]);
     }
 
     #[test]
@@ -1036,6 +1056,16 @@ mod tests {
         assert_eq!(actions[0], Action::Release(BatchId(0)));
         assert_eq!(actions[1], Action::Yield(gone));
         assert_eq!(actions.last(), Some(&Action::Rewind(vec![(partition(1), 0)])));
+    }
+
+    #[test]
+    fn a_client_that_falls_back_is_sent_forward() {
+        let mut lane = transactional();
+        committing(&mut lane);
+        step(&mut lane, Event::Committed { stored: true });
+        let actions = step(&mut lane, fetched(0, 5, 15));
+        let forward = Action::Rewind(vec![(partition(0), 10)]);
+        assert_eq!(actions[1..], [Action::Discard(BatchId(1)), forward]);
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub struct Member {
     names: Vec<String>,
     /// Where it reads; `None` until the group has told.
     positions: BTreeMap<Partition, Option<i64>>,
+    /// Where it was last sent.
+    starts: BTreeMap<Partition, i64>,
     /// A pause outlives an assignment.
     paused: BTreeSet<Partition>,
     /// Number of the first batch in `parcels`.
@@ -65,6 +67,7 @@ impl Member {
             delivery,
             names,
             positions: BTreeMap::new(),
+            starts: BTreeMap::new(),
             paused: BTreeSet::new(),
             first: 0,
             parcels: VecDeque::new(),
@@ -396,12 +399,22 @@ impl Member {
         }
     }
 
+    fn go_to(&mut self, positions: &[Position]) {
+        for (partition, next) in positions {
+            if let Some(position) = self.positions.get_mut(partition) {
+                *position = Some(*next);
+                self.starts.insert(*partition, *next);
+            }
+        }
+    }
+
     /// Moves to a position that the group tells, once it is stable.
     fn settle_positions(&mut self) {
         let state = self.cluster.0.borrow();
         for (partition, position) in &mut self.positions {
             if position.is_none() {
                 *position = state.stable_offset(*partition).map(|offset| offset.unwrap_or(0));
+                self.starts.extend(position.map(|start| (*partition, start)));
             }
         }
     }
@@ -434,6 +447,10 @@ impl Broker for Member {
             let picked = state.chance.below(open.len());
             let most = 1 + state.chance.below(3);
             let (partition, Some(next)) = &mut open[picked] else { continue };
+            let falls_back = state.weather.falls_back;
+            if state.chance.once_in(falls_back) {
+                *next = self.starts.get(partition).copied().unwrap_or(*next);
+            }
             let (topic, _) = &state.topics[partition.topic.0 as usize];
             for stored in state.log(**partition).iter().skip(*next as usize).take(most) {
                 fetched.push(topic, **partition, *next, stored.clone());
@@ -610,11 +627,7 @@ impl Broker for Member {
         if call == Call::Fails {
             return Err(Error::retry("the consumer cannot go back"));
         }
-        for (partition, next) in positions {
-            if let Some(position) = self.positions.get_mut(partition) {
-                *position = Some(*next);
-            }
-        }
+        self.go_to(positions);
         match call {
             Call::Unanswered => Err(Error::retry("nobody knows whether the consumer went back")),
             _ => Ok(()),
@@ -632,11 +645,7 @@ impl Broker for Member {
             };
             back.push((*partition, offset.unwrap_or(*next)));
         }
-        for (partition, next) in back {
-            if let Some(position) = self.positions.get_mut(&partition) {
-                *position = Some(next);
-            }
-        }
+        self.go_to(&back);
         Ok(())
     }
 
@@ -685,6 +694,8 @@ impl Fetched {
             self.names.push((partition.topic, topic.to_owned()));
         }
         match self.spans.iter_mut().find(|span| span.partition == partition) {
+            // The client fell back while the batch was taken.
+            Some(span) if offset < span.next => return,
             Some(span) => span.next = offset + 1,
             None => self.spans.push(Span { partition, first: offset, next: offset + 1 }),
         }

@@ -75,6 +75,8 @@ pub struct Weather {
     pub answer_lost: u32,
     /// The broker ends a transaction for its age.
     pub expired: u32,
+    /// A member's client forgets how far it has read, and begins again where it was last sent.
+    pub falls_back: u32,
     /// The broker finds a record too large that the member took for small enough.
     pub too_large: u32,
 }

@@ -258,3 +258,13 @@ fn the_awkward_records_of_the_comparison() {
         assert_eq!(got, wanted);
     }
 }
+
+#[test]
+fn a_rule_that_is_not_for_this_record_is_told() {
+    let policy = "tenant: acme\nversion: 1\nrules:\n  \
+                  - {fields: user, do: drop, when: {event: login}}\n  - {fields: user, do: mask}\n";
+    let shown = explain(policy, r#"{"event":"view","user":"Jo"}"#).to_string();
+    assert!(shown.contains("passed by: rule 1 drop names it too (`user`, line 4)"), "{shown}");
+    let shown = explain(policy, r#"{"event":"login","user":"Jo"}"#).to_string();
+    assert!(shown.contains("user  rule 1 drop (`user`, line 4)\n  - \"Jo\"\n"), "{shown}");
+}

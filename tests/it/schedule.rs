@@ -115,7 +115,8 @@ impl Schedule {
         let mut once = |most| u32::try_from(chance.below(most)).unwrap();
         let mut seldom = |least| if once(3) == 0 { least + once(20) } else { 0 };
         let (failed, answer_lost, too_large) = (seldom(6), seldom(2), seldom(8));
-        let expired = seldom(10);
+        let (expired, falls_back) = (seldom(10), seldom(6));
+        let falls_back = if delivery == Delivery::ExactlyOnce { falls_back } else { 0 };
         let weather = Weather {
             full: once(12),
             failed,
@@ -123,6 +124,7 @@ impl Schedule {
             silent: once(5),
             answer_lost,
             expired,
+            falls_back,
             too_large,
         };
         let storm = 10 + chance.below(120) as u64;
