@@ -6,8 +6,8 @@
 //! are measured eight bytes at a time.
 //!
 //! Values that no rule looks into are passed by [`Cursor::skip`], which checks the same grammar
-//! without recursion, the open containers being bits of one number. Audit events, of which nine
-//! tenths are such values: 915 ns a record with a recursive walk for both, 560 with this.
+//! without recursion. Audit events under an empty policy: 867 ns a record with one recursive walk for
+//! both, 609 with this (CPU time of the bench's `--over`, the least of 450 rounds).
 
 use crate::error::Reason;
 use crate::limits::DEPTH_MAX;

@@ -13,6 +13,10 @@
 //! Tried and thrown away, on web events of 805 B with ten rules:
 //! - copying up to a value before its rule is asked, for `drop` and `keep` too: 1,105 ns a record,
 //!   1,055 with [`Editor::fixed`];
+//! - a cursor handed to functions by value, to keep it in registers: its fields are stored one by one and
+//!   read back two at a time, which the processor waits for. Audit events 1,445 ns, 1,247 without;
+//! - a bitmask of the names' lengths before the look-up: half of the names pass it, and a look-up that
+//!   misses costs no more than the mask;
 //! - splitting URLs and queries with closures over bytes instead of memchr: 119 ns a URL, not 83.
 //!
 //! Taking out a member or element also takes a separator. Rule: with a sibling kept before it,

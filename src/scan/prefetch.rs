@@ -3,6 +3,11 @@
 //! With thousands of tenants a record's plan, key and counters are seldom in the cache. Asked for
 //! as soon as the tenant is known, they arrive while stage 1 runs; without that each is waited for
 //! in turn.
+//!
+//! Tried and thrown away: looking four records ahead (the plan first, what it points to two records
+//! later, the tables one before). It asks for more lines than stay until they are needed, and looks
+//! each tenant up twice: 10,000 alike tenants 1,619 ns a record without it, 1,809 with; all different
+//! 3,118 and 3,283 (on a machine whose caches 25 other threads shared).
 
 /// Bytes that the cache fetches at a time.
 const LINE: usize = 64;

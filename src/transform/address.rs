@@ -101,7 +101,7 @@ fn is_port_or_none(text: &str) -> bool {
 
 /// The IPv4 address that `text` begins with, and its length: four decimal numbers without leading
 /// zeros. The dots are found 16 bytes at a time and each number is read at once, so that no branch
-/// depends on where they stand; byte by byte it took 28 ns, and std's parser 4 times as much.
+/// depends on where they stand.
 pub(super) fn parse_v4(text: &[u8]) -> Option<(Ipv4Addr, usize)> {
     // Four bytes before the text, so that every number has so many bytes up to its end.
     let mut padded = [0; 24];
