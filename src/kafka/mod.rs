@@ -204,12 +204,12 @@ impl Broker for Member {
             return self.consumer.commit(offsets);
         }
         // Afresh for each commit: it carries the generation that the group is in now.
-        match self.consumer.group_metadata() {
+        let outcome = match self.consumer.group_metadata() {
             Some(group) => self.producer.commit(self.consumer.positions(offsets), group),
-            None => {
-                let error = Error::retry("the consumer is in no group");
-                self.notices.push_back(Notice::Committed(Err(error)));
-            }
+            None => Err(Error::retry("the consumer is in no group")),
+        };
+        if let Err(error) = outcome {
+            self.notices.push_back(Notice::Committed(Err(error)));
         }
     }
 

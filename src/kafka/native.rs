@@ -317,6 +317,9 @@ pub(super) struct Code(pub i32);
 
 impl Code {
     pub const NONE: Self = Self(0);
+    /// The client's topics have no partition of that number.
+    pub const UNKNOWN_PARTITION: Self =
+        Self(rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION as i32);
     pub const TOO_LARGE: Self =
         Self(rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE as i32);
     pub const QUEUE_FULL: Self =

@@ -283,8 +283,16 @@ impl Producer {
     }
 
     /// Commits the open transaction with these offsets.
-    pub fn commit(&mut self, offsets: PartitionList, group: GroupMetadata) {
+    ///
+    /// # Errors
+    /// A record of it was refused. The client would commit the others, and the offsets of all: what
+    /// it did not take when it was handed over it does not miss.
+    pub fn commit(&mut self, offsets: PartitionList, group: GroupMetadata) -> Result<()> {
+        if self.failing {
+            return Err(Error::retry("a record before it was refused"));
+        }
         self.lend(Job::Commit(offsets, group));
+        Ok(())
     }
 
     /// Undoes the open transaction.
@@ -403,6 +411,12 @@ impl Producer {
                 "a sealed record is larger than the quarantine topic `{}` takes: raise its \
                  max.message.bytes (and `producer: message.max.bytes`)",
                 self.topics[QUARANTINE].name
+            ));
+        }
+        if code == Code::UNKNOWN_PARTITION {
+            // Somebody widened the raw topic first. It may be mended at any moment.
+            return Error::retry(format!(
+                "{topic} has no partition of that number: give it as many as its raw topic has"
             ));
         }
         let what = format!("a record was refused by {topic}");

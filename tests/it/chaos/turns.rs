@@ -93,15 +93,24 @@ fn join_and_leave(scene: &mut Scene) {
     }
 }
 
-/// The clean topic first: what has no partition to go to would have to wait.
+/// By turns the clean topic first, as the manual says, and the raw one first, so that its records
+/// have nowhere to go for a while.
 fn widen(scene: &mut Scene) {
     let topic = 0;
     let partition = scene.places.iter().filter(|place| place.topic == topic).count();
-    scene.cluster.widen(&scene.cluster.clean_topics()[topic], partition + 1);
-    scene.cluster.widen(&scene.cluster.raw_topics()[topic], partition + 1);
     let place = Place { topic, partition: i32::try_from(partition).unwrap() };
+    let (raw, clean) = (&scene.cluster.raw_topics()[topic], &scene.cluster.clean_topics()[topic]);
+    if partition.is_multiple_of(2) {
+        scene.cluster.widen(raw, partition + 1);
+        scene.feed.add(place);
+        sleep(Duration::from_secs(3));
+        scene.cluster.widen(clean, partition + 1);
+    } else {
+        scene.cluster.widen(clean, partition + 1);
+        scene.cluster.widen(raw, partition + 1);
+        scene.feed.add(place);
+    }
     scene.places.push(place);
-    scene.feed.add(place);
 }
 
 fn cut(scene: &Scene) {
