@@ -100,7 +100,7 @@ pub(crate) type StateId = u32;
 /// Where a step leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Next {
-    state: StateId,
+    state: u16,
     /// What becomes of a scalar there.
     pub(crate) scalar: Here,
     /// Whatever stands there stays as it is, with all that is below.
@@ -138,7 +138,10 @@ impl State {
     }
 }
 
-/// A name in a state's hash table.
+const _: () = assert!(crate::limits::PATH_STATES_MAX <= 1 << u16::BITS);
+
+/// A name in a state's hash table. With thousands of tenants these are waited for: two fit into
+/// one line of the cache, so what [`Next`] says stands among the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Slot {
     /// The first eight bytes, little-endian, zero-padded.
@@ -146,11 +149,22 @@ struct Slot {
     /// The last eight, of names that have so many: up to 16 bytes the two are the name.
     tail: [u8; 8],
     length: u32,
-    /// A name whose slot this would be stands in one behind it.
-    crowded: bool,
     /// The whole name: `Paths::names[name..name + length]`.
     name: u32,
-    next: Next,
+    state: u16,
+    scalar: Here,
+    inert: bool,
+    /// A name whose slot this would be stands in one behind it.
+    crowded: bool,
+}
+
+const _: () = assert!(size_of::<Slot>() == 32);
+
+impl Slot {
+    #[inline(always)]
+    fn next(&self) -> Next {
+        Next { state: self.state, scalar: self.scalar, inert: self.inert }
+    }
 }
 
 /// No name has this length.
@@ -158,9 +172,11 @@ const EMPTY: Slot = Slot {
     word: 0,
     tail: [0; 8],
     length: u32::MAX,
-    crowded: false,
     name: 0,
-    next: Next { state: 0, scalar: Here::Stay, inert: false },
+    state: 0,
+    scalar: Here::Stay,
+    inert: false,
+    crowded: false,
 };
 
 /// Paths, compiled.
@@ -249,7 +265,7 @@ impl Paths {
     /// The state that a step has led to.
     #[inline(always)]
     pub(crate) fn state(&self, next: Next) -> &State {
-        &self.states[next.state as usize]
+        &self.states[usize::from(next.state)]
     }
 
     /// Where elements of the array at a state lead.
@@ -285,7 +301,7 @@ impl Members<'_> {
         let slot = &self.slots[slot_of(hash(word, length), self.shift, self.slots.len())];
         let begins = slot.word == word && slot.length as usize == length;
         if begins && (length <= 8 || self.ends(slot, text, at, end)) {
-            slot.next
+            slot.next()
         } else if slot.crowded {
             self.find(word, &text[at..end])
         } else {
@@ -310,7 +326,7 @@ impl Members<'_> {
                 return self.other;
             }
             if self.name(slot) == name {
-                return slot.next;
+                return slot.next();
             }
             probe += 1;
         }

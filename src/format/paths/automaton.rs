@@ -70,16 +70,17 @@ impl Layout {
             scalar: node.scalar,
             object: node.object,
             array: node.array,
-            element: self.next(node.element),
+            element: self.next(node.element)?,
             elements: 0,
-            other: self.next(node.other),
+            other: self.next(node.other)?,
             base: 0,
             mask: 0,
             shift: 0,
         };
         if !node.elements.is_empty() {
             state.elements = u32::try_from(self.paths.elements.len())?;
-            let elements = node.elements.iter().map(|&element| self.next(element)).collect();
+            let elements = node.elements.iter().map(|&element| self.next(element));
+            let elements = elements.collect::<Result<_, _>>()?;
             self.paths.elements.push(elements);
         }
         if !node.names.is_empty() {
@@ -89,9 +90,9 @@ impl Layout {
         Ok(())
     }
 
-    fn next(&self, state: StateId) -> Next {
+    fn next(&self, state: StateId) -> Result<Next, TryFromIntError> {
         let (scalar, inert) = self.ends[state as usize];
-        Next { state, scalar, inert }
+        Ok(Next { state: state.try_into()?, scalar, inert })
     }
 
     /// The state's hash table: a slot for every name that some path spells here.
@@ -107,14 +108,16 @@ impl Layout {
         state.mask = u32::try_from(size - 1)?;
         state.shift = shift;
         for (name, &next) in names {
-            let bytes = name.as_bytes();
+            let (bytes, Next { state, scalar, inert }) = (name.as_bytes(), self.next(next)?);
             let slot = Slot {
                 word: first_word(bytes, 0, bytes.len()),
                 tail: bytes.last_chunk().copied().unwrap_or_default(),
                 length: u32::try_from(bytes.len())?,
-                crowded: false,
                 name: u32::try_from(self.paths.names.len())?,
-                next: self.next(next),
+                state,
+                scalar,
+                inert,
+                crowded: false,
             };
             place(&mut self.paths.slots[base..], slot, shift);
             self.paths.names.extend_from_slice(bytes);
