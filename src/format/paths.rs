@@ -18,7 +18,7 @@
 //! - A rule that takes containers whole takes their members' names too: names can be personal.
 //!   Only what a lower rule leaves inside stays, with the names that lead to it. Whether there is
 //!   any such value, only the record can tell; so where a lower rule that leaves something may still
-//!   match, the walk looks inside ([`Here::Sift`]), and if nothing was left the container goes
+//!   match, the walk looks inside (`Here::Sift`), and if nothing was left the container goes
 //!   whole after all. Rules that take things themselves leave nothing, and open nothing.
 
 mod automaton;

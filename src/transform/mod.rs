@@ -241,7 +241,7 @@ pub struct Spec {
 
 impl Spec {
     /// What a rule with this transform does with an array or object. Whatever has a container whole
-    /// and is not [`keep`] leaves nothing of what is in it.
+    /// and is not `keep` leaves nothing of what is in it.
     #[must_use]
     pub fn on_container(&self) -> OnContainer {
         match self.whole {
