@@ -125,9 +125,9 @@ fn no_default(route: &RouteConfig) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Tuning {
     /// Small transactions.
-    #[default]
     Latency,
     /// Large ones.
+    #[default]
     Throughput,
 }
 

@@ -165,9 +165,12 @@ pub fn producer(config: &Config, membership: &Membership) -> ClientConfig {
     set
 }
 
-/// How long a transactional producer waits before it sends a request again. Longer than a commit
-/// takes on a healthy cluster: by the time one can tell that none was sent twice.
-pub(super) const RETRY_BACKOFF_MS: u64 = 500;
+/// How long a transactional producer waits before it sends a request again. Longer than the end of a
+/// commit takes on a healthy cluster: by the time one can tell that none was sent twice. Brokers
+/// answer the first requests of a transaction with "again, later" while they finish the last one, so
+/// each transaction may wait for it: with 500 ms small ones did 0.11 of the records a second of
+/// delivery at least once.
+pub(super) const RETRY_BACKOFF_MS: u64 = 100;
 
 /// Gives the producer of a lane its transactional id. Where the process has a name of its own that
 /// a restart keeps, so has the lane, and a restart ends at once what was left open. Else it is new:
