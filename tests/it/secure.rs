@@ -1,8 +1,8 @@
 //! limpid on a broker that asks who it is and lets it do what it must, and no more: SASL SCRAM over
 //! TLS, client certificates, the authorizer. The broker is a real one of the test's own (see `chaos`).
 //!
-//! The grants are taken from docs/OPERATING.md, where operators read them; they are given one by one,
-//! and limpid works with the last and not before: there is none too few, and none too many.
+//! The grants are taken from docs/OPERATING.md, where operators read them: limpid works with all of
+//! them, and with any one taken away it does not. There is none too few, and none too many.
 
 use crate::chaos::{Broker, own};
 use limpid::keys::PrivateKey;
@@ -33,7 +33,11 @@ const PASSWORD: &str = "limpid-dev";
 fn what_limpid_may_do_is_what_it_must() {
     let Some(_alone) = own() else { return };
     let site = Site::start();
-    // What is missing, before each grant of the manual's, in the words that operators see.
+    let grants = grants();
+    for grant in &grants {
+        site.acl(grant, Acl::Give);
+    }
+    // What operators see, when this one grant of the manual's is missing.
     let missing = [
         (2, "topic `raw.web` does not exist or may not be seen"),
         (2, "clean topic `clean.web` does not exist or may not be seen"),
@@ -41,13 +45,13 @@ fn what_limpid_may_do_is_what_it_must() {
         (1, "the consumer reports Broker: Group authorization failed"),
         (1, "the producer cannot take its transactional id"),
     ];
-    let grants = grants();
     assert_eq!(grants.len(), missing.len());
     for (grant, (code, symptom)) in grants.iter().zip(missing) {
+        site.acl(grant, Acl::Take);
         let (status, told) = site.fails(Login::Scram);
         assert!(told.contains(symptom), "{symptom}: {status}\n{told}");
         assert_eq!(status.code(), Some(code), "{told}");
-        site.grant(grant);
+        site.acl(grant, Acl::Give);
     }
     site.produce(0, RECORDS / 2);
     site.works(Login::Scram, RECORDS / 2);
@@ -70,6 +74,12 @@ enum Login {
     Scram,
     Certificate,
     WrongPassword,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Acl {
+    Give,
+    Take,
 }
 
 /// A broker with everything that it can ask for, and what limpid needs to log in.
@@ -149,17 +159,17 @@ impl Site {
         )
     }
 
-    /// Gives a right, as the manual says.
-    fn grant(&self, words: &[String]) {
+    /// Gives a right, as the manual says, or takes it.
+    fn acl(&self, grant: &[String], change: Acl) {
         let mut all = vec!["tool".to_owned(), "org.apache.kafka.tools.AclCommand".to_owned()];
         all.extend(["--bootstrap-server".to_owned(), self.broker.address()]);
-        let mut rest = words.iter();
+        let mut rest = grant.iter();
         while let Some(word) = rest.next() {
-            // The manual's broker is another one.
-            if word == "--bootstrap-server" {
-                rest.next();
-            } else {
-                all.push(word.clone());
+            match (word.as_str(), change) {
+                // The manual's broker is another one.
+                ("--bootstrap-server", _) => drop(rest.next()),
+                ("--add", Acl::Take) => all.extend(["--remove", "--force"].map(str::to_owned)),
+                _ => all.push(word.clone()),
             }
         }
         self.broker.script(&all.iter().map(String::as_str).collect::<Vec<_>>());
