@@ -28,6 +28,8 @@ pub enum Purpose {
     IpDeterministic,
     /// `encrypt_ip`, prefix-preserving: 32 bytes, two keys.
     IpPrefix,
+    /// `encrypt_ip`, prefix-preserving as Crypto-PAn: 32 bytes, key and pad.
+    IpCryptoPan,
     /// `encrypt_ip`, non-deterministic: 16 bytes.
     IpNd,
     /// `encrypt_ip`, non-deterministic with the larger tweak: 32 bytes, two keys.
@@ -49,6 +51,7 @@ impl Purpose {
             Self::Pseudonym => "limpid pseudonym v1",
             Self::IpDeterministic => "limpid encrypt_ip deterministic v1",
             Self::IpPrefix => "limpid encrypt_ip prefix v1",
+            Self::IpCryptoPan => "limpid encrypt_ip cryptopan v1",
             Self::IpNd => "limpid encrypt_ip nd v1",
             Self::IpNdx => "limpid encrypt_ip ndx v1",
             Self::IpTweak => "limpid encrypt_ip tweak v1",

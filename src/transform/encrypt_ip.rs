@@ -6,7 +6,7 @@
 use super::address::{self, Found, push_v4, push_v6};
 use super::{Args, Context, Example, Kind, Outcome, Param, Shows, Spec, Transform};
 use crate::format::{Out, Scalar};
-use crate::keys::{Address, Cipher, Purpose};
+use crate::keys::{Address, Cipher, EpochKeys, Purpose};
 use std::net::Ipv6Addr;
 
 /// How addresses are encrypted.
@@ -16,27 +16,32 @@ pub enum EncryptIp {
     Deterministic,
     /// As that, and networks stay networks.
     Prefix,
+    /// As that, the older way, for those who must agree with it.
+    CryptoPan,
     /// Another row of digits in each place.
     Nd,
     /// The same with the larger tweak.
     Ndx,
 }
 
-const MODES: [(&str, EncryptIp); 4] = [
+const MODES: [(&str, EncryptIp); 5] = [
     ("deterministic", EncryptIp::Deterministic),
     ("prefix", EncryptIp::Prefix),
+    ("cryptopan", EncryptIp::CryptoPan),
     ("nd", EncryptIp::Nd),
     ("ndx", EncryptIp::Ndx),
 ];
 
 pub(super) static SPEC: Spec = Spec {
     name: "encrypt_ip",
-    about: "Encrypts IP addresses (IPCrypt).",
+    about: "Encrypts IP addresses (IPCrypt, Crypto-PAn).",
     doc: "A string that is an IPv4 or IPv6 address, or a comma list of them, has each replaced, with a \
           key derived from the policy's `key` for tenant and epoch. `mode` says how:\n\n\
           - `deterministic`: the same address becomes the same IPv6 address (of an IPv4 one too).\n\
           - `prefix`: the same, and two addresses that share their first bits share as many \
           afterwards; IPv4 stays IPv4. Whoever knows some pairs knows the networks of others.\n\
+          - `cryptopan`: as `prefix`, by Crypto-PAn (Xu and others, 2002), for those who have to agree \
+          with traces that it has made. Else take `prefix`.\n\
           - `nd`, `ndx`: 48 or 64 hexadecimal digits, others in each place: nothing can be linked \
           without the key. The draft's random tweak, of 8 or 16 bytes, is drawn from topic, partition, \
           offset and the place in the record by a keyed hash, so that a record read again gets the \
@@ -46,7 +51,7 @@ pub(super) static SPEC: Spec = Spec {
     params: &[Param {
         name: "mode",
         kind: Kind::Word {
-            of: &["deterministic", "prefix", "nd", "ndx"],
+            of: &["deterministic", "prefix", "cryptopan", "nd", "ndx"],
             default: "deterministic",
         },
         doc: "how addresses are encrypted",
@@ -75,6 +80,7 @@ impl EncryptIp {
         match self {
             Self::Deterministic => Purpose::IpDeterministic,
             Self::Prefix => Purpose::IpPrefix,
+            Self::CryptoPan => Purpose::IpCryptoPan,
             Self::Nd => Purpose::IpNd,
             Self::Ndx => Purpose::IpNdx,
         }
@@ -125,11 +131,15 @@ impl EncryptIp {
                     Cipher::IpPrefix(cipher) => Some(cipher),
                     _ => None,
                 })?;
-                let encrypt = || cipher.encrypt(address.octets());
-                let after = match &mut context.recent {
-                    Some(recent) => recent.encrypted(keys.serial(), address.octets(), encrypt),
-                    None => encrypt(),
-                };
+                let after = remembered(context, self, address, |bytes| cipher.encrypt(bytes));
+                push_address(found, after, out);
+            }
+            Self::CryptoPan => {
+                let cipher = keys.cipher(|cipher| match cipher {
+                    Cipher::IpCryptoPan(cipher) => Some(cipher),
+                    _ => None,
+                })?;
+                let after = remembered(context, self, address, |bytes| cipher.encrypt(bytes));
                 push_address(found, after, out);
             }
             Self::Nd => {
@@ -152,6 +162,21 @@ impl EncryptIp {
             }
         }
         Some(())
+    }
+}
+
+/// What `encrypt` makes of an address in a mode, or made of it a moment ago.
+fn remembered(
+    context: &mut Context<'_>,
+    mode: EncryptIp,
+    address: Ipv6Addr,
+    encrypt: impl FnOnce(Address) -> Address,
+) -> Address {
+    let serial = context.keys.map_or(0, EpochKeys::serial);
+    let before = address.octets();
+    match &mut context.recent {
+        Some(recent) => recent.encrypted((serial, mode), before, || encrypt(before)),
+        None => encrypt(before),
     }
 }
 
