@@ -6,7 +6,7 @@
 //! side by side, as in `super::ipcrypt`. For new data that one is to be preferred: the sum of two ciphers
 //! is closer to a random function than one of them.
 
-use super::ipcrypt::Address;
+use super::ipcrypt::{Address, unflipped};
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes128Enc, Block};
 use zeroize::Zeroizing;
@@ -31,8 +31,12 @@ impl CryptoPan {
         (bits ^ self.flips_of(bits)).to_be_bytes()
     }
 
+    pub(crate) fn decrypt(&self, address: Address) -> Address {
+        unflipped(address, |bits| self.flips_of(bits))
+    }
+
     /// The bits that change. The paper's addresses have 32 bits; those of IPv6 are taken alike.
-    pub(super) fn flips_of(&self, bits: u128) -> u128 {
+    fn flips_of(&self, bits: u128) -> u128 {
         match bits >> 32 == 0xffff {
             true => self.flips::<32>(bits << 96),
             false => self.flips::<128>(bits),
@@ -62,12 +66,15 @@ mod tests {
         CryptoPan::new(&[half(0), half(16)])
     }
 
+    fn address(ip: &str) -> Address {
+        match ip.parse().unwrap() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+            IpAddr::V6(ip) => ip.octets(),
+        }
+    }
+
     fn encrypted(cipher: &CryptoPan, ip: &str) -> String {
-        let address = match ip.parse().unwrap() {
-            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-            IpAddr::V6(ip) => ip,
-        };
-        Ipv6Addr::from(cipher.encrypt(address.octets())).to_canonical().to_string()
+        Ipv6Addr::from(cipher.encrypt(address(ip))).to_canonical().to_string()
     }
 
     /// The key and the trace that came with the paper's own program.
@@ -85,6 +92,8 @@ mod tests {
         let mut lines = 0;
         for (before, after) in raw.zip(sanitized) {
             assert_eq!(encrypted(&cipher, before), after, "{before}");
+            let back = cipher.decrypt(address(after));
+            assert_eq!(back, address(before), "{before}");
             lines += 1;
         }
         assert_eq!(lines, 100);

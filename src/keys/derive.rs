@@ -280,6 +280,16 @@ impl EpochKeys {
         &self.pseudonym
     }
 
+    /// A name for a value in a log, which tells nothing of it to those without the keys.
+    pub(crate) fn fingerprint(&self, value: &str) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new_derive_key("limpid operations value v1");
+        hasher.update(self.pseudonym.expose()).update(value.as_bytes());
+        let mut name = [0; 16];
+        hasher.finalize_xof().fill(&mut name);
+        hasher.zeroize();
+        name
+    }
+
     /// The first cipher that `pick` takes; `None` if the policy has no rule for it.
     pub(crate) fn cipher<'k, T>(&'k self, pick: impl FnMut(&'k Cipher) -> Option<T>) -> Option<T> {
         self.ciphers.iter().find_map(pick)

@@ -7,7 +7,9 @@ use super::address::{self, Found, push_v4, push_v6};
 use super::{Args, Context, Example, Kind, Outcome, Param, Shows, Spec, Transform};
 use crate::format::{Out, Scalar};
 use crate::keys::{Address, Cipher, EpochKeys, Purpose};
-use std::net::Ipv6Addr;
+use data_encoding::HEXLOWER_PERMISSIVE;
+use std::net::{IpAddr, Ipv6Addr};
+use zeroize::Zeroizing;
 
 /// How addresses are encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -111,6 +113,41 @@ impl EncryptIp {
         Outcome::Replaced
     }
 
+    /// The reverse of [`Self::apply`], for people: addresses are written canonically, so what was a
+    /// mapped IPv4 address is a bare one.
+    pub(super) fn undo(self, text: &str, keys: &EpochKeys, out: &mut Out<'_>) -> Outcome {
+        for (index, item) in text.split(',').enumerate() {
+            let (host, port) = host_and_port(item.trim_matches(' '));
+            let Some(before) = self.decrypted(host, keys) else { return Outcome::Mismatch };
+            let before = match Ipv6Addr::from(before).to_canonical() {
+                IpAddr::V6(before) if !port.is_empty() => format!("[{before}]"),
+                before => before.to_string(),
+            };
+            let before = Zeroizing::new(before);
+            out.push_plain(if index > 0 { b", " } else { b"" });
+            out.push_plain(before.as_bytes());
+            out.push_plain(port.as_bytes());
+        }
+        Outcome::Replaced
+    }
+
+    fn decrypted(self, host: &str, keys: &EpochKeys) -> Option<Address> {
+        let address = || match host.parse().ok()? {
+            IpAddr::V4(address) => Some(address.to_ipv6_mapped().octets()),
+            IpAddr::V6(address) => Some(address.octets()),
+        };
+        keys.cipher(|cipher| match (self, cipher) {
+            (Self::Deterministic, Cipher::IpDeterministic(cipher)) => {
+                Some(cipher.decrypt(address()?))
+            }
+            (Self::Prefix, Cipher::IpPrefix(cipher)) => Some(cipher.decrypt(address()?)),
+            (Self::CryptoPan, Cipher::IpCryptoPan(cipher)) => Some(cipher.decrypt(address()?)),
+            (Self::Nd, Cipher::IpNd(cipher)) => cipher.decrypt(&hex(host)?),
+            (Self::Ndx, Cipher::IpNdx(cipher)) => cipher.decrypt(&hex(host)?),
+            _ => None,
+        })
+    }
+
     /// Writes one address; `None` without a key, which the policy's check refuses.
     fn write(self, found: Found, context: &mut Context<'_>, out: &mut Out<'_>) -> Option<()> {
         let address = match found {
@@ -163,6 +200,21 @@ impl EncryptIp {
         }
         Some(())
     }
+}
+
+/// What stands before a port and without brackets, and the port with its colon.
+fn host_and_port(item: &str) -> (&str, &str) {
+    if let Some(inner) = item.strip_prefix('[') {
+        return inner.split_once(']').unwrap_or((inner, ""));
+    }
+    match item.split_once(':') {
+        Some((host, port)) if !port.contains(':') => (host, &item[host.len()..]),
+        _ => (item, ""),
+    }
+}
+
+fn hex<const BYTES: usize>(digits: &str) -> Option<[u8; BYTES]> {
+    HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?.try_into().ok()
 }
 
 /// What `encrypt` makes of an address in a mode, or made of it a moment ago.
