@@ -492,8 +492,10 @@ impl Scene {
         }
         write("keyring.yaml", keyring);
         private(&self.path("keyring.yaml"));
+        // When the lanes join apart, the simulated broker lets the group wait for nearly a session.
         let mut config = format!(
             "brokers: \"{}\"\ngroup: {}\nlanes: 2\npolicies: policies\n\
+             consumer: {{session.timeout.ms: 6000}}\n\
              keyring: {{file: keyring.yaml}}\nadmin: {{listen: \"{}\"}}\n\
              quarantine: {{topic: {}, public_key: {}}}\nroutes:\n",
             self.servers,
