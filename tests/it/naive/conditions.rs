@@ -146,8 +146,11 @@ pub fn rules(choices: &mut Choices<'_>) -> Vec<Rule> {
     (0..1 + choices.below(5)).map(|_| rule(choices, fields)).collect()
 }
 
-/// What may stand beside the value.
-pub fn beside(choices: &mut Choices<'_>) -> (Option<Vec<u8>>, Vec<(Vec<u8>, Option<Vec<u8>>)>) {
+/// Names and values.
+type Headers = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
+/// What may stand beside the value: key and headers.
+pub fn beside(choices: &mut Choices<'_>) -> (Option<Vec<u8>>, Headers) {
     let mut value = || match choices.below(8) {
         0 => None,
         1 => Some(vec![0xff, b'x']),
@@ -156,7 +159,7 @@ pub fn beside(choices: &mut Choices<'_>) -> (Option<Vec<u8>>, Vec<(Vec<u8>, Opti
     };
     let key = value();
     let header = |name: &str, value: Option<Vec<u8>>| (name.into(), value);
-    let headers = vec![header("h", value()), header("other", value()), header("h", value())];
+    let headers = [header("h", value()), header("other", value()), header("h", value())];
     (key, headers[choices.below(4).min(3)..].to_vec())
 }
 
