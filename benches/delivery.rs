@@ -256,10 +256,10 @@ fn read(cluster: &Cluster, clean: &str, time: Duration) -> Vec<f64> {
     let tap = tap.unwrap_or_else(|error| panic!("{error}"));
     let (begin, mut delays) = (Instant::now(), Vec::new());
     while begin.elapsed() < WARM_UP + time {
-        let appended = tap.next(LOOK, limpid::kafka::cluster::Tapped::timestamp_ms);
-        let Ok(Some(Some(appended))) = appended else { continue };
+        let delay = tap.next(LOOK, |tapped| tapped.timestamp_ms().map(|at| now_ms() - at));
+        let Ok(Some(Some(delay))) = delay else { continue };
         if begin.elapsed() > WARM_UP {
-            delays.push((now_ms() - appended) as f64);
+            delays.push(delay as f64);
         }
     }
     assert!(!delays.is_empty(), "nothing was read");
