@@ -128,21 +128,21 @@ impl Slip {
         match (self, form) {
             (Self::Kind, Form::RedactAs { keep_kind, .. }) => *keep_kind = false,
             (Self::Text, Form::RedactAs { text, .. }) => {
-                text.clone_from(&super::REDACTED.to_owned())
+                super::REDACTED.clone_into(text);
             }
             (Self::MaskEnd, Form::MaskBetween { last, .. }) => *last = 0,
             (Self::Country, Form::PseudonymOf { what: What::Phone(country), .. }) => {
-                country.clear()
+                country.clear();
             }
             (Self::PrefixWay, Form::EncryptIp(mode)) if *mode == Mode::CryptoPan => {
-                *mode = Mode::Prefix
+                *mode = Mode::Prefix;
             }
             (Self::Prefixes, Form::EncryptIp(mode)) if *mode == Mode::Prefix => {
                 *mode = Mode::Deterministic;
             }
             (Self::Tweak, Form::EncryptIp(mode)) if *mode == Mode::Ndx => *mode = Mode::Nd,
             (Self::Places, Form::EncryptIp(mode)) if *mode == Mode::Nd => {
-                *mode = Mode::Deterministic
+                *mode = Mode::Deterministic;
             }
             (Self::KeptDigits, Form::EncryptDigits { keep_first, .. }) => *keep_first = 0,
             (Self::Luhn, Form::EncryptDigits { luhn, .. }) => *luhn = false,
