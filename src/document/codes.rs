@@ -379,9 +379,9 @@ static POLICY: &[Code] = &[
     },
     Code {
         code: "P064",
-        title: "not a single field of the value",
-        explanation: "A condition tests one place in the record's value: names joined by dots, and \
-            `[0]`. Wildcards could find several values that disagree.",
+        title: "not a single field",
+        explanation: "A condition tests one place: names joined by dots, with `[0]`, in the record's \
+            value, or `$key`, or `$header.NAME`. Wildcards could find several values that disagree.",
         wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: ip, do: drop, when: {\"**.event\": login}}\n",
         right: "tenant: acme\nversion: 1\nrules:\n  - {fields: ip, do: drop, when: {event: login}}\n",
     },

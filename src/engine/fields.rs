@@ -5,6 +5,7 @@ use crate::format::json::{Edit, Editor, Scratch};
 use crate::format::paths::RuleId;
 use crate::format::{Container, Out, Scalar};
 use crate::policy::{Conditions, Tested, View};
+use crate::record::{Raw, Record};
 
 /// What one record's fields say; kept for its room.
 #[derive(Debug, Default)]
@@ -13,19 +14,25 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// The view for a record of this value. It costs a second walk, and no second grammar.
+    /// The view for a record. A field of the value costs a second walk, and no second grammar.
     pub(super) fn view<'p>(
         &mut self,
         conditions: &'p Conditions,
-        value: Option<&[u8]>,
+        record: &Record<'_>,
         depth_max: usize,
         scratch: &mut Scratch,
     ) -> Result<&'p View, Reason> {
         self.classes.clear();
         self.classes.extend(conditions.tested.iter().map(Tested::missing));
-        if let Some(value) = value {
-            let mut reader = Reader { tested: &conditions.tested, classes: &mut self.classes };
-            scratch.read(value, &conditions.fields, depth_max, &mut reader)?;
+        let mut reader = Reader { tested: &conditions.tested, classes: &mut self.classes };
+        if let (Some(fields), Some(value)) = (&conditions.fields, record.value) {
+            scratch.read(value.expose(), fields, depth_max, &mut reader)?;
+        }
+        if let (Some(field), Some(key)) = (conditions.key, record.key) {
+            reader.note_bytes(field, key);
+        }
+        if !conditions.headers.is_empty() {
+            reader.headers(conditions, record);
         }
         Ok(conditions.view(&self.classes))
     }
@@ -38,8 +45,20 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn note(&mut self, field: RuleId, class: usize) {
-        let field = usize::from(field);
+    /// A header may come twice, as a member may.
+    fn headers(&mut self, conditions: &Conditions, record: &Record<'_>) {
+        for index in 0..record.headers.count() {
+            let Some((name, Some(value))) = record.headers.get(index) else { continue };
+            let tested = conditions.headers.iter().filter(|(tested, _)| tested.fits(name));
+            tested.for_each(|(_, field)| self.note_bytes(*field, value));
+        }
+    }
+
+    fn note_bytes(&mut self, field: usize, bytes: Raw<'_>) {
+        self.note(field, self.tested[field].class_of_bytes(bytes.expose()));
+    }
+
+    fn note(&mut self, field: usize, class: usize) {
         let (tested, known) = (&self.tested[field], &mut self.classes[field]);
         // A `null` says nothing; two that differ say less.
         if *known == tested.missing() {
@@ -61,12 +80,14 @@ impl Editor for Reader<'_> {
         value: Scalar<'_>,
         _: &mut Out<'_>,
     ) -> Result<Edit, Reason> {
-        self.note(field, self.tested[usize::from(field)].class(value));
+        let field = usize::from(field);
+        self.note(field, self.tested[field].class(value));
         Ok(Edit::Keep)
     }
 
     fn container(&mut self, field: RuleId, _: Container, _: &mut Out<'_>) -> Result<Edit, Reason> {
-        self.note(field, self.tested[usize::from(field)].unclear());
+        let field = usize::from(field);
+        self.note(field, self.tested[field].unclear());
         Ok(Edit::Keep)
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct Span {
 /// A place in the input, and how to go on from there.
 #[derive(Clone, Copy)]
 pub(super) struct Cursor<'a> {
-    bytes: &'a [u8],
+    pub(super) bytes: &'a [u8],
     /// The quotes not yet passed.
     quotes: &'a [u32],
     pub(super) at: usize,

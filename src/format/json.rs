@@ -185,7 +185,6 @@ pub fn splice<E: Editor>(
     let mut walk = Walk {
         cursor: Cursor::new(input, index.quotes(), depth_max),
         text,
-        bytes: input,
         escapes: index.escapes(),
         next_escape: next_escape(index.escapes()),
         copied: 0,
@@ -205,7 +204,6 @@ pub fn splice<E: Editor>(
 struct Walk<'a, E> {
     cursor: Cursor<'a>,
     text: &'a str,
-    bytes: &'a [u8],
     /// The escapes not yet asked about, and the first of them.
     escapes: &'a [u32],
     next_escape: usize,
@@ -297,7 +295,7 @@ impl<'a, E: Editor> Walk<'a, E> {
         loop {
             let start = cursor.at;
             let name = cursor.string()?;
-            let next = self.member(&members, name);
+            let next = self.member(&members, cursor.bytes, name);
             if let Some(text) = cursor.colon_and_text() {
                 if next.inert && !siblings.gap {
                     siblings.kept_end = cursor.at;
@@ -339,7 +337,7 @@ impl<'a, E: Editor> Walk<'a, E> {
 
     /// One member or element that began at `start`, the walk at its value.
     #[inline(never)]
-    fn sibling(&mut self, siblings: &mut Siblings, start: usize, next: Next) -> Step<()> {
+    fn sibling(&mut self, siblings: &mut Siblings, start: usize, next: &'a Next) -> Step<()> {
         if next.inert && !siblings.gap {
             self.cursor.skip()?;
             siblings.kept_end = self.cursor.at;
@@ -353,7 +351,13 @@ impl<'a, E: Editor> Walk<'a, E> {
 
     /// [`Self::sibling`] for a string, which has been passed.
     #[inline(never)]
-    fn text(&mut self, siblings: &mut Siblings, start: usize, next: Next, text: Span) -> Step<()> {
+    fn text(
+        &mut self,
+        siblings: &mut Siblings,
+        start: usize,
+        next: &'a Next,
+        text: Span,
+    ) -> Step<()> {
         let before = self.before(siblings, start);
         self.editor.at(text.start - 1);
         let fate = self.text_value(next, text)?;
@@ -389,7 +393,7 @@ impl<'a, E: Editor> Walk<'a, E> {
 
     /// The value that the walk is at.
     #[inline(always)]
-    fn value(&mut self, next: Next) -> Step<Fate> {
+    fn value(&mut self, next: &'a Next) -> Step<Fate> {
         let start = self.cursor.at;
         self.editor.at(start);
         match self.cursor.peek() {
@@ -420,7 +424,7 @@ impl<'a, E: Editor> Walk<'a, E> {
 
     /// A string that has just been passed.
     #[inline(always)]
-    fn text_value(&mut self, next: Next, text: Span) -> Step<Fate> {
+    fn text_value(&mut self, next: &'a Next, text: Span) -> Step<Fate> {
         match next.scalar {
             Here::Rule(rule) => match self.editor.fixed(rule) {
                 Some(edit) => Ok(fate(edit)),
@@ -502,8 +506,11 @@ impl<'a, E: Editor> Walk<'a, E> {
         self.copy_to(text.start - 1);
         let mark = self.out.len();
         let spelled = Scalar::Text(&self.text[text.start..text.end]);
-        let edit =
-            self.editor.scalar(rule, spelled, &mut Out::json_of_plain(self.out, self.bytes))?;
+        let edit = self.editor.scalar(
+            rule,
+            spelled,
+            &mut Out::json_of_plain(self.out, self.cursor.bytes),
+        )?;
         Ok(self.settle(edit, mark, text.end + 1))
     }
 
@@ -526,8 +533,11 @@ impl<'a, E: Editor> Walk<'a, E> {
             b'n' => Scalar::Null,
             _ => Scalar::Number(&self.text[start..self.cursor.at]),
         };
-        let edit =
-            self.editor.scalar(rule, value, &mut Out::json_of_plain(self.out, self.bytes))?;
+        let edit = self.editor.scalar(
+            rule,
+            value,
+            &mut Out::json_of_plain(self.out, self.cursor.bytes),
+        )?;
         Ok(self.settle(edit, mark, self.cursor.at))
     }
 
@@ -543,15 +553,15 @@ impl<'a, E: Editor> Walk<'a, E> {
 
     /// Where a member leads, by the meaning of its name.
     #[inline(always)]
-    fn member(&mut self, members: &Members<'_>, name: Span) -> Next {
+    fn member(&mut self, members: &Members<'a>, bytes: &[u8], name: Span) -> &'a Next {
         if self.is_escaped(name) {
             return self.escaped_member(members, name);
         }
-        members.next(self.bytes, name.start, name.end)
+        members.next(bytes, name.start, name.end)
     }
 
     #[inline(never)]
-    fn escaped_member(&mut self, members: &Members<'_>, name: Span) -> Next {
+    fn escaped_member(&mut self, members: &Members<'a>, name: Span) -> &'a Next {
         unescape(&self.text[name.start..name.end], self.key);
         members.next(self.key.as_bytes(), 0, self.key.len())
     }
@@ -576,7 +586,7 @@ impl<'a, E: Editor> Walk<'a, E> {
     #[inline]
     fn copy_to(&mut self, end: usize) {
         if self.copied < end {
-            append(self.out, self.bytes, self.copied, end);
+            append(self.out, self.cursor.bytes, self.copied, end);
             self.copied = end;
         }
     }

@@ -167,42 +167,28 @@ impl State {
 const _: () = assert!(crate::limits::PATH_STATES_MAX <= 1 << u16::BITS);
 
 /// A name in a state's hash table. With thousands of tenants these are waited for: two fit into
-/// one line of the cache, so what [`Next`] says stands among the rest.
+/// one line of the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Slot {
-    /// The first eight bytes, little-endian, zero-padded.
-    word: u64,
-    /// The last eight, of names that have so many: up to 16 bytes the two are the name.
-    tail: [u8; 8],
-    length: u32,
+    /// The first sixteen bytes, little-endian, zero-padded: most names are compared at once.
+    word: u128,
     /// The whole name: `Paths::names[name..name + length]`.
     name: u32,
-    state: u16,
-    scalar: Here,
-    inert: bool,
+    length: u16,
     /// A name whose slot this would be stands in one behind it.
     crowded: bool,
+    next: Next,
 }
 
 const _: () = assert!(size_of::<Slot>() == 32);
 
-impl Slot {
-    #[inline(always)]
-    fn next(&self) -> Next {
-        Next { state: self.state, scalar: self.scalar, inert: self.inert }
-    }
-}
-
 /// No name has this length.
 const EMPTY: Slot = Slot {
     word: 0,
-    tail: [0; 8],
-    length: u32::MAX,
     name: 0,
-    state: 0,
-    scalar: Here::Stay,
-    inert: false,
+    length: u16::MAX,
     crowded: false,
+    next: Next { state: 0, scalar: Here::Stay, inert: false },
 };
 
 /// Paths, compiled.
@@ -220,13 +206,13 @@ pub struct Paths {
 #[derive(Clone, Copy)]
 pub(crate) struct Elements<'a> {
     first: &'a [Next],
-    other: Next,
+    other: &'a Next,
 }
 
-impl Elements<'_> {
+impl<'a> Elements<'a> {
     #[inline]
-    pub(crate) fn get(&self, index: usize) -> Next {
-        self.first.get(index).copied().unwrap_or(self.other)
+    pub(crate) fn get(&self, index: usize) -> &'a Next {
+        self.first.get(index).unwrap_or(self.other)
     }
 }
 
@@ -309,21 +295,21 @@ impl Paths {
 
     /// The state that a step has led to.
     #[inline(always)]
-    pub(crate) fn state(&self, next: Next) -> &State {
+    pub(crate) fn state(&self, next: &Next) -> &State {
         &self.states[usize::from(next.state)]
     }
 
     /// Where elements of the array at a state lead.
-    pub(crate) fn elements(&self, state: &State) -> Elements<'_> {
-        Elements { first: &self.elements[state.elements as usize], other: state.element }
+    pub(crate) fn elements<'a>(&'a self, state: &'a State) -> Elements<'a> {
+        Elements { first: &self.elements[state.elements as usize], other: &state.element }
     }
 
     /// Where members of the object at a state lead.
     #[inline(always)]
-    pub(crate) fn members(&self, state: &State) -> Members<'_> {
+    pub(crate) fn members<'a>(&'a self, state: &'a State) -> Members<'a> {
         let (first, last) = (state.base as usize, (state.base + state.mask) as usize);
         let (slots, names) = (&self.slots[first..=last], &self.names[..]);
-        Members { slots, shift: state.shift, other: state.other, names }
+        Members { slots, shift: state.shift, other: &state.other, names }
     }
 }
 
@@ -332,21 +318,21 @@ impl Paths {
 pub(crate) struct Members<'a> {
     slots: &'a [Slot],
     shift: u32,
-    other: Next,
+    other: &'a Next,
     names: &'a [u8],
 }
 
-impl Members<'_> {
+impl<'a> Members<'a> {
     /// Where the member whose name is `text[at..end]` leads. The surrounding text lets words be
     /// read at once.
     #[inline(always)]
-    pub(crate) fn next(&self, text: &[u8], at: usize, end: usize) -> Next {
+    pub(crate) fn next(&self, text: &[u8], at: usize, end: usize) -> &'a Next {
         let length = end - at;
         let word = first_word(text, at, length);
         let slot = &self.slots[slot_of(hash(word, length), self.shift, self.slots.len())];
-        let begins = slot.word == word && slot.length as usize == length;
-        if begins && (length <= 8 || self.ends(slot, text, at, end)) {
-            slot.next()
+        let begins = slot.word == word && usize::from(slot.length) == length;
+        if begins && (length <= WORD || self.name(slot) == &text[at..end]) {
+            &slot.next
         } else if slot.crowded {
             self.find(word, &text[at..end])
         } else {
@@ -354,16 +340,9 @@ impl Members<'_> {
         }
     }
 
-    /// Is a name that begins as the slot's, and is as long, the slot's?
-    #[inline(always)]
-    fn ends(&self, slot: &Slot, text: &[u8], at: usize, end: usize) -> bool {
-        text.get(end - 8..end).is_some_and(|tail| *tail == slot.tail)
-            && (end - at <= 16 || self.name(slot) == &text[at..end])
-    }
-
     /// [`Self::next`], slot by slot.
     #[inline(never)]
-    fn find(&self, word: u64, name: &[u8]) -> Next {
+    fn find(&self, word: u128, name: &[u8]) -> &'a Next {
         let mut probe = slot_of(hash(word, name.len()), self.shift, self.slots.len());
         loop {
             let slot = &self.slots[probe & (self.slots.len() - 1)];
@@ -371,33 +350,36 @@ impl Members<'_> {
                 return self.other;
             }
             if self.name(slot) == name {
-                return slot.next();
+                return &slot.next;
             }
             probe += 1;
         }
     }
 
     #[inline(never)]
-    fn name(&self, slot: &Slot) -> &[u8] {
-        &self.names[slot.name as usize..][..slot.length as usize]
+    fn name(&self, slot: &Slot) -> &'a [u8] {
+        &self.names[slot.name as usize..][..usize::from(slot.length)]
     }
 }
 
-/// The first eight bytes of `text[at..at + length]`, zero-padded.
+/// Bytes of a name that are compared at once.
+const WORD: usize = size_of::<u128>();
+
+/// The first sixteen bytes of `text[at..at + length]`, zero-padded.
 #[inline(always)]
-fn first_word(text: &[u8], at: usize, length: usize) -> u64 {
-    const MASKS: [u64; 9] = {
-        let mut masks = [u64::MAX; 9];
+fn first_word(text: &[u8], at: usize, length: usize) -> u128 {
+    const MASKS: [u128; WORD + 1] = {
+        let mut masks = [u128::MAX; WORD + 1];
         let mut bytes = 0;
-        while bytes < 8 {
+        while bytes < WORD {
             masks[bytes] = (1 << (8 * bytes)) - 1;
             bytes += 1;
         }
         masks
     };
-    match text.get(at..at + 8) {
+    match text.get(at..at + WORD) {
         Some(bytes) => {
-            u64::from_le_bytes(bytes.try_into().unwrap_or_default()) & MASKS[length.min(8)]
+            u128::from_le_bytes(bytes.try_into().unwrap_or_default()) & MASKS[length.min(WORD)]
         }
         None => last_word(&text[at..at + length]),
     }
@@ -405,13 +387,16 @@ fn first_word(text: &[u8], at: usize, length: usize) -> u64 {
 
 /// [`first_word`] where the text ends so soon behind the name.
 #[inline(never)]
-fn last_word(name: &[u8]) -> u64 {
-    name.iter().take(8).rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
+fn last_word(name: &[u8]) -> u128 {
+    let mut bytes = [0; WORD];
+    bytes.iter_mut().zip(name).for_each(|(byte, &of_name)| *byte = of_name);
+    u128::from_le_bytes(bytes)
 }
 
 #[inline(always)]
-const fn hash(word: u64, length: usize) -> u64 {
-    word.wrapping_add(length as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+const fn hash(word: u128, length: usize) -> u64 {
+    let folded = word as u64 ^ (word >> 64) as u64;
+    folded.wrapping_add(length as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// Which slot of a table of `size`, a power of two, a name of that hash should have.
@@ -427,9 +412,9 @@ mod tests {
     /// Where each of these names of the root's members leads, by rule.
     fn decided(paths: &Paths, name: &str) -> Here {
         let mut text = name.as_bytes().to_vec();
-        let next = paths.members(paths.root()).next(&text, 0, name.len());
+        let next = *paths.members(paths.root()).next(&text, 0, name.len());
         text.extend_from_slice(b"\":1}      ");
-        assert_eq!(paths.members(paths.root()).next(&text, 0, name.len()), next, "{name}");
+        assert_eq!(*paths.members(paths.root()).next(&text, 0, name.len()), next, "{name}");
         next.scalar
     }
 

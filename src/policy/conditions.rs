@@ -8,9 +8,9 @@
 //! A record need not answer: a field may be missing, be an object, or occur twice with different
 //! values. Then any answer is possible, and the view is the strictest of those for all answers.
 
-use super::HeaderName;
+use super::{HeaderName, Place};
 use crate::format::Scalar;
-use crate::format::paths::{Paths, RuleId, Segment};
+use crate::format::paths::{Paths, RuleId};
 use crate::transform;
 use std::sync::Arc;
 
@@ -27,8 +27,8 @@ pub struct When {
 /// What one field must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Term {
-    /// The names that lead to the field.
-    pub field: Vec<Segment>,
+    /// Where it is: one place in the value, the key, or the headers of one name.
+    pub field: Place,
     /// Its value is one of these.
     pub is: Option<Vec<Literal>>,
     /// Its value is none of these.
@@ -68,9 +68,13 @@ impl Term {
 /// What a record's fields say, and what follows.
 #[derive(Debug)]
 pub struct Conditions {
-    /// The tested fields; their rules are their numbers.
-    pub fields: Paths,
-    /// By field.
+    /// The tested fields of the value; their rules are their numbers. `None` if there are none.
+    pub fields: Option<Paths>,
+    /// The number of the record's key, if it is tested.
+    pub key: Option<usize>,
+    /// The tested headers with their numbers.
+    pub headers: Vec<(HeaderName, usize)>,
+    /// By the number of the field.
     pub tested: Vec<Tested>,
     /// By number, see [`Conditions::view`].
     pub views: Vec<Arc<View>>,
@@ -119,6 +123,13 @@ impl Tested {
     #[must_use]
     pub const fn count(&self) -> usize {
         self.classes + 3
+    }
+
+    /// The class of a key's or a header's bytes: a text.
+    #[must_use]
+    pub fn class_of_bytes(&self, bytes: &[u8]) -> usize {
+        let text = simdutf8::basic::from_utf8(bytes);
+        text.map_or(self.other(), |text| self.class(Scalar::Text(text)))
     }
 
     /// The class of a value.

@@ -7,7 +7,7 @@ use super::conditions::{Literal, Term, When};
 use super::json;
 use super::path::{self, Place};
 use super::trial::{self, Test};
-use super::{Decides, OnMismatch, Shared, Unlisted};
+use super::{Decides, HeaderName, OnMismatch, Shared, Unlisted};
 use crate::document::{
     Field, Kind as NodeKind, Node, Reader, Source, Span, Table, listed, nearest,
 };
@@ -290,15 +290,20 @@ fn turned<T>(read: Option<Option<T>>) -> Option<Option<T>> {
 }
 
 /// A field that is tested has one place.
-fn tested_path(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Vec<Segment>> {
+fn tested_path(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Place> {
     let plain = |segment: &Segment| matches!(segment, Segment::Name(_) | Segment::Element(_));
+    let single = |place: &Place| match place {
+        Place::Value(segments) => segments.iter().all(plain),
+        Place::Key => true,
+        Place::Header(name) => *name != HeaderName::Any,
+    };
     match path::parse(field.name) {
-        Ok(Place::Value(segments)) if segments.iter().all(plain) => Some(segments),
+        Ok(place) if single(&place) => Some(place),
         Ok(_) => {
-            let message = format!("`{}` is no single field of the value", field.name);
+            let message = format!("`{}` is no single field", field.name);
             reader
                 .fault("P064", field.name_span, message)
-                .hint("a condition tests one place: names joined by dots, and `[0]`");
+                .hint("test one place: names joined by dots, `[0]`, `$key` or `$header.NAME`");
             None
         }
         Err(flaw) => {

@@ -43,6 +43,45 @@ fn first(text: &[u8], wanted: &[u8], control: bool) -> Option<usize> {
     (found != 0).then(|| from + found.trailing_zeros() as usize)
 }
 
+/// A bit for each of 16 bytes, the lowest first, that is an ASCII digit; and one for each that is
+/// `byte`.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+#[must_use]
+#[allow(clippy::cast_possible_truncation)] // by halves
+pub fn digits_and(word: u128, byte: u8) -> (u32, u32) {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8,
+        _mm_sub_epi8,
+    };
+    // SAFETY: x86-64 has SSE2.
+    unsafe {
+        let halves = ((word >> 64) as u64, word as u64);
+        let bytes = _mm_set_epi64x(halves.0.cast_signed(), halves.1.cast_signed());
+        let values = _mm_sub_epi8(bytes, _mm_set1_epi8(b'0'.cast_signed()));
+        let digits = _mm_cmpeq_epi8(_mm_min_epu8(values, _mm_set1_epi8(9)), values);
+        let equal = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte.cast_signed()));
+        (_mm_movemask_epi8(digits).cast_unsigned(), _mm_movemask_epi8(equal).cast_unsigned())
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+#[must_use]
+pub fn digits_and(word: u128, byte: u8) -> (u32, u32) {
+    digits_and_bytewise(word, byte)
+}
+
+/// The specification of [`digits_and`].
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn digits_and_bytewise(word: u128, byte: u8) -> (u32, u32) {
+    let bytes = word.to_le_bytes();
+    let mark = |is: &dyn Fn(u8) -> bool| {
+        bytes.iter().rev().fold(0, |marks, byte| marks << 1 | u32::from(is(*byte)))
+    };
+    (mark(&|other| other.is_ascii_digit()), mark(&|other| other == byte))
+}
+
 /// A bit for each byte that is wanted, the first lowest.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
@@ -102,6 +141,14 @@ mod tests {
             prop_assert_eq!(find(&text, [b'?', b'#']), naive(b"?#", false));
             prop_assert_eq!(find(&text, [b'-']), naive(b"-", false));
             prop_assert_eq!(find_or_control(&text, [b'@']), naive(b"@", true));
+        }
+
+        #[test]
+        fn digits_are_told_from_the_rest(text in "[0-9./:@]{16}", other in any::<u128>()) {
+            let word = u128::from_le_bytes(text.as_bytes().try_into().unwrap());
+            for word in [word, other] {
+                prop_assert_eq!(digits_and(word, b'.'), digits_and_bytewise(word, b'.'));
+            }
         }
 
         #[test]

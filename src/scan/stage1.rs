@@ -1,7 +1,11 @@
 //! Stage 1 itself, over any vector of 64 bytes.
 
 use super::Index;
+use super::prefetch::prefetch_at;
 use std::mem::MaybeUninit;
+
+/// How far ahead of a block memory is asked for, at most.
+const AHEAD_MAX: usize = 4096;
 
 /// Bytes in a block.
 pub(super) const BLOCK: usize = 64;
@@ -76,8 +80,10 @@ impl Carry {
 pub(super) unsafe fn run<B: Block>(input: &[u8], index: &mut Index) -> Found {
     let mut carry = Carry::default();
     let whole = input.len() / BLOCK * BLOCK;
+    let ahead = input.len().min(AHEAD_MAX);
     let mut at = 0;
     while at < whole {
+        prefetch_at(input.as_ptr().wrapping_add(at + ahead));
         // SAFETY: at + 64 ≤ whole ≤ len; the caller vouches for the instruction set.
         unsafe { step(B::load(input.as_ptr().add(at)), at, input, &mut carry, index) };
         at += BLOCK;

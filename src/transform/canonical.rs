@@ -130,14 +130,20 @@ pub(super) fn phone(text: &str, country: &[u8]) -> Option<Canonical> {
 pub(super) fn ip(text: &str) -> Option<Canonical> {
     let found = address::one(text)?;
     let mut canonical = Canonical::new();
-    let (spelled, length) = match found {
-        Found::V4(address) | Found::V4WithPort(address) => address::spell_v4(address),
-        Found::V6(address) => match address.to_ipv4_mapped() {
-            Some(address) => address::spell_v4(address),
-            None => address::spell_v6(address),
-        },
+    let v4 = match found {
+        Found::V4(address) | Found::V4WithPort(address) => Some(address),
+        Found::V6(address) => address.to_ipv4_mapped(),
     };
-    canonical.push(&spelled[..length])?;
+    match (v4, found) {
+        (None, Found::V6(address)) => {
+            let (spelled, length) = address::spell_v6(address);
+            canonical.push(&spelled[..length])?;
+        }
+        (v4, _) => {
+            let (spelled, length) = address::spell_v4(v4?);
+            canonical.push(&spelled[..length])?;
+        }
+    }
     Some(canonical)
 }
 

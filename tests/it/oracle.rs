@@ -4,7 +4,7 @@
 use crate::naive::bridge::{self, Kernel, difference};
 use crate::naive::conditions;
 use crate::naive::made::{self, Choices, noise};
-use crate::naive::{Bounds, Expected, Flaw, Parts, Policy, json};
+use crate::naive::{Beside, Bounds, Expected, Flaw, Parts, Policy, json};
 use limpid::engine::{Batch, Clean, CleanHeaders, Engine, Limits, Outcome, Route, TenantSource};
 use limpid::error::Reason;
 use limpid::format::paths::Segment;
@@ -85,9 +85,11 @@ proptest! {
         let unlisted = [Unlisted::Keep, Unlisted::Keep, Unlisted::Drop, Unlisted::Redact];
         let policy = Policy::new(rules, unlisted[choices.below(4)]);
         let value = made::record(&mut choices);
-        if let Some(difference) = bridge::compiled_difference(&policy, &value, USUAL, Flaw::None) {
+        let (key, headers) = conditions::beside(&mut choices);
+        let beside = Beside { key: key.as_deref(), headers: &headers };
+        if let Some(difference) = bridge::compiled_difference(&policy, &value, beside, USUAL) {
             return Err(TestCaseError::fail(format!(
-                "{}\nvalue:  {}\n{difference}",
+                "{}\n{beside:?}\nvalue:  {}\n{difference}",
                 conditions::yaml(&policy.rules, policy.unlisted),
                 String::from_utf8_lossy(&value),
             )));

@@ -40,7 +40,7 @@ impl<'a, E: Editor> Walk<'a, E> {
         loop {
             let start = self.cursor.at;
             let name = self.cursor.string()?;
-            let next = self.member(&members, name);
+            let next = self.member(&members, self.cursor.bytes, name);
             self.cursor.colon()?;
             let before = self.before(&mut siblings, start);
             let called = self.rename(name, self.paths.state(next).renamed());

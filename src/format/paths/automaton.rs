@@ -121,16 +121,14 @@ impl Layout {
         state.mask = u32::try_from(size - 1)?;
         state.shift = shift;
         for (name, &next) in names {
-            let (bytes, Next { state, scalar, inert }) = (name.as_bytes(), self.next(next)?);
+            let bytes = name.as_bytes();
             let slot = Slot {
                 word: first_word(bytes, 0, bytes.len()),
-                tail: bytes.last_chunk().copied().unwrap_or_default(),
-                length: u32::try_from(bytes.len())?,
                 name: u32::try_from(self.paths.names.len())?,
-                state,
-                scalar,
-                inert,
+                // One too long for this does not fit into a policy either.
+                length: u16::try_from(bytes.len())?,
                 crowded: false,
+                next: self.next(next)?,
             };
             place(&mut self.paths.slots[base..], slot, shift);
             self.paths.names.extend_from_slice(bytes);
@@ -163,7 +161,7 @@ fn room_for(names: &BTreeMap<Box<str>, StateId>) -> (usize, u32) {
 
 /// Puts a slot into its table, in the first free place from its own on.
 fn place(table: &mut [Slot], slot: Slot, shift: u32) {
-    let mut probe = slot_of(hash(slot.word, slot.length as usize), shift, table.len());
+    let mut probe = slot_of(hash(slot.word, slot.length.into()), shift, table.len());
     while table[probe].length != EMPTY.length {
         table[probe].crowded = true;
         probe = (probe + 1) & (table.len() - 1);

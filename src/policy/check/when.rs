@@ -2,7 +2,7 @@
 
 use super::decide::Board;
 use crate::document::Reader;
-use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
+use crate::format::paths::{OnContainer, Paths, RulePath, TooManyStates};
 use crate::policy::Place;
 use crate::policy::conditions::{
     Answer, Conditions, Term, Tested, VIEWS_MAX, View, When, classes_of,
@@ -40,13 +40,19 @@ pub(super) fn conditions(board: &Board<'_>, reader: &mut Reader<'_>) -> Option<C
     }
     let compiler = Compiler { board, rules, fields: &fields, tested: &tested };
     let views = compiler.views(reader)?;
-    let fields = compiler.paths()?;
-    Some(Conditions { fields, tested, views })
+    let key = fields.iter().position(|field| *field == Place::Key);
+    let headers = fields.iter().enumerate().filter_map(|(number, field)| match field {
+        Place::Header(name) => Some((name.clone(), number)),
+        _ => None,
+    });
+    let headers = headers.collect();
+    let fields = compiler.paths().ok()?;
+    Some(Conditions { fields, key, headers, tested, views })
 }
 
 /// The tested fields, each once.
-fn fields(written: &[&Condition]) -> Vec<Vec<Segment>> {
-    let mut fields: Vec<Vec<Segment>> = Vec::new();
+fn fields(written: &[&Condition]) -> Vec<Place> {
+    let mut fields: Vec<Place> = Vec::new();
     for term in written.iter().flat_map(|condition| &condition.when.terms) {
         if !fields.contains(&term.field) {
             fields.push(term.field.clone());
@@ -56,22 +62,24 @@ fn fields(written: &[&Condition]) -> Vec<Vec<Segment>> {
 }
 
 /// Two fields of which one leads through the other.
-fn nested(fields: &[Vec<Segment>]) -> Option<(String, String)> {
-    let shown = |field: &[Segment]| Place::Value(field.to_vec()).to_string();
-    for outer in fields {
-        let inside = |inner: &&Vec<Segment>| inner.len() > outer.len() && inner.starts_with(outer);
-        if let Some(inner) = fields.iter().find(inside) {
-            return Some((shown(outer), shown(inner)));
+fn nested(fields: &[Place]) -> Option<(String, String)> {
+    let inside = |inner: &Place, outer: &Place| match (inner, outer) {
+        (Place::Value(inner), Place::Value(outer)) => {
+            inner.len() > outer.len() && inner.starts_with(outer)
         }
-    }
-    None
+        _ => false,
+    };
+    fields.iter().find_map(|outer| {
+        let inner = fields.iter().find(|inner| inside(inner, outer))?;
+        Some((outer.to_string(), inner.to_string()))
+    })
 }
 
 /// The values of a field, those in one class that every term treats alike.
-fn tested(field: &[Segment], written: &[&Condition]) -> Tested {
+fn tested(field: &Place, written: &[&Condition]) -> Tested {
     let terms = || {
         let terms = written.iter().flat_map(|condition| &condition.when.terms);
-        terms.filter(|term| term.field == field)
+        terms.filter(|term| term.field == *field)
     };
     let mut kinds: Vec<Vec<bool>> = Vec::new();
     let mut literals = Vec::new();
@@ -92,20 +100,21 @@ fn tested(field: &[Segment], written: &[&Condition]) -> Tested {
 struct Compiler<'a> {
     board: &'a Board<'a>,
     rules: Vec<&'a syntax::Rule>,
-    fields: &'a [Vec<Segment>],
+    fields: &'a [Place],
     tested: &'a [Tested],
 }
 
 impl Compiler<'_> {
-    /// Where the fields are; containers are noted too.
-    fn paths(&self) -> Option<Paths> {
-        let path = |(field, rule): (&Vec<Segment>, RuleId)| RulePath {
-            rule,
-            on_container: OnContainer::Take,
-            segments: field.clone(),
-        };
-        let paths: Vec<RulePath> = self.fields.iter().zip(0..).map(path).collect();
-        Paths::compile(&paths).ok()
+    /// Where the fields of the value are, if there are any; containers are noted too.
+    fn paths(&self) -> Result<Option<Paths>, TooManyStates> {
+        let fields = self.fields.iter().zip(0..).filter_map(|(field, rule)| match field {
+            Place::Value(segments) => Some((segments.clone(), rule)),
+            _ => None,
+        });
+        let on_container = OnContainer::Take;
+        let path = |(segments, rule)| RulePath { rule, on_container, segments };
+        let paths: Vec<RulePath> = fields.map(path).collect();
+        if paths.is_empty() { Ok(None) } else { Paths::compile(&paths).map(Some) }
     }
 
     fn views(&self, reader: &mut Reader<'_>) -> Option<Vec<Arc<View>>> {
@@ -147,7 +156,7 @@ impl Compiler<'_> {
     }
 
     fn active(&self, classes: &[usize], answer: &[usize]) -> Active {
-        let field = |field: &[Segment]| self.fields.iter().position(|known| *known == field);
+        let field = |field: &Place| self.fields.iter().position(|known| known == field);
         let holds = |when: &When| {
             when.terms.iter().all(|term| {
                 let Some(field) = field(&term.field) else { return false };

@@ -2,14 +2,14 @@
 
 use super::forms::{Form, Local, Mode, Path, What};
 use super::transforms::Keys;
-use super::{Action, Bounds, Expected, Flaw, Policy};
+use super::{Action, Beside, Bounds, Expected, Flaw, Policy};
 use limpid::document::{Faults, Source};
 use limpid::engine::{Batch, Engine, Limits, Outcome, Route, TenantSource};
 use limpid::error::Reason;
 use limpid::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment, Strictness};
 use limpid::keys::{Epoch, EpochKeys, Pseudonyms, Purpose, Purposes, Secret, Secrets};
 use limpid::policy::{Decides, HeaderName, OnMismatch, Plan, Policies, Rule};
-use limpid::record::{NO_HEADERS, Raw, Record};
+use limpid::record::{Raw, Record};
 use limpid::scan::Scanner;
 use limpid::transform::{self, Arg, Constant, Kind, Param, Transform};
 
@@ -172,6 +172,7 @@ fn form_arguments(form: &Form) -> (&'static str, Vec<(&'static str, Arg)>) {
             let word = match mode {
                 Mode::Deterministic => "deterministic",
                 Mode::Prefix => "prefix",
+                Mode::CryptoPan => "cryptopan",
                 Mode::Nd => "nd",
                 Mode::Ndx => "ndx",
             };
@@ -248,8 +249,8 @@ fn argument(param: &Param, given: &[(&str, Arg)]) -> Arg {
 }
 
 fn every_purpose() -> Purposes {
-    use Purpose::{Date, Digits, IpDeterministic, IpNd, IpNdx, IpPrefix, Token};
-    [IpDeterministic, IpPrefix, IpNd, IpNdx, Date, Digits, Token].into_iter().collect()
+    use Purpose::{Date, Digits, IpCryptoPan, IpDeterministic, IpNd, IpNdx, IpPrefix, Token};
+    [IpDeterministic, IpPrefix, IpCryptoPan, IpNd, IpNdx, Date, Digits, Token].into_iter().collect()
 }
 
 /// limpid's own keys of made policies at [`TIMESTAMP_MS`].
@@ -303,14 +304,20 @@ impl Kernel {
 
     /// What becomes of a record of this value.
     pub fn clean(&mut self, value: &[u8]) -> Result<Vec<u8>, Reason> {
+        self.clean_beside(value, Beside::default())
+    }
+
+    /// What becomes of this value of a record.
+    pub fn clean_beside(&mut self, value: &[u8], beside: Beside<'_>) -> Result<Vec<u8>, Reason> {
+        let headers = beside.headers.to_vec();
         let record = Record {
             topic: "raw",
             partition: 0,
             offset: 0,
             timestamp_ms: Some(TIMESTAMP_MS),
-            key: None,
+            key: beside.key.map(Raw::new),
             value: Some(Raw::new(value)),
-            headers: NO_HEADERS,
+            headers: &headers,
         };
         self.batch.clear();
         self.engine.clean(&self.policies, &self.route, &record, &mut self.batch);
@@ -326,14 +333,14 @@ impl Kernel {
 pub fn compiled_difference(
     policy: &Policy,
     value: &[u8],
+    beside: Beside<'_>,
     bounds: Bounds,
-    flaw: Flaw,
 ) -> Option<Difference> {
     let yaml = super::conditions::yaml(&policy.rules, policy.unlisted);
     let source = Source::new("p.yaml", yaml);
     let compiled = limpid::policy::rehearse(&source, &mut Faults::default())?;
-    let kernel = Kernel::new(compiled.plan, bounds).clean(value);
-    differing(kernel, super::clean(policy, value, &keys(), bounds, flaw))
+    let kernel = Kernel::new(compiled.plan, bounds).clean_beside(value, beside);
+    differing(kernel, super::clean_value(policy, value, beside, &keys(), bounds, Flaw::None))
 }
 
 /// Where kernel and twin part ways on a record; `None` if they agree.

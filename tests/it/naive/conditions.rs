@@ -1,5 +1,6 @@
 //! Rules with conditions, asked of each record in the plainest way: which lists of rules may apply?
 
+use super::Beside;
 use super::json::{Kind, Node};
 use super::made::Choices;
 use super::{Action, Rule};
@@ -7,7 +8,7 @@ use limpid::format::paths::Segment;
 use limpid::policy::{Decides, OnMismatch, Unlisted};
 use std::fmt::Write as _;
 
-/// One term of a condition: a field of the record, by its one name.
+/// One term of a condition: a field of the record, by its one name; `$key`, or `$header.h`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Term {
     pub field: &'static str,
@@ -28,7 +29,7 @@ enum Said {
 const VALUES: [&str; 5] = ["x", "42", "1.5", "1.2.3.4", "n/a"];
 
 /// The lists of rules that may apply to a record, in all its readings.
-pub fn readings(rules: &[Rule], root: &Node) -> Vec<Vec<Rule>> {
+pub fn readings(rules: &[Rule], root: &Node, beside: Beside<'_>) -> Vec<Vec<Rule>> {
     let mut fields: Vec<&str> = Vec::new();
     for term in rules.iter().flat_map(|rule| &rule.when) {
         if !fields.contains(&term.field) {
@@ -39,7 +40,7 @@ pub fn readings(rules: &[Rule], root: &Node) -> Vec<Vec<Rule>> {
     for field in fields {
         let terms: Vec<&Term> =
             rules.iter().flat_map(|rule| &rule.when).filter(|term| term.field == field).collect();
-        let said = said(field, &terms, root);
+        let said = said(field, &terms, root, beside);
         // The last stands for whatever value no term names.
         let any = VALUES.into_iter().chain(["another value"]);
         let values: Vec<String> = match &said {
@@ -78,9 +79,16 @@ fn holds(term: &Term, exists: bool, value: &str) -> bool {
 }
 
 /// What a field of a record says, to those who ask these terms.
-fn said(field: &str, terms: &[&Term], root: &Node) -> Said {
+fn said(field: &str, terms: &[&Term], root: &Node, beside: Beside<'_>) -> Said {
     let mut values = Vec::new();
-    collect(field, root, &mut values);
+    match field.strip_prefix("$header.") {
+        Some(name) => {
+            let named = beside.headers.iter().filter(|(found, _)| found == name.as_bytes());
+            values.extend(named.filter_map(|(_, value)| value.as_deref()).map(bare));
+        }
+        None if field == "$key" => values.extend(beside.key.map(bare)),
+        None => collect(field, root, &mut values),
+    }
     let alike = |one: &str, other: &str| {
         terms.iter().all(|term| holds(term, true, one) == holds(term, true, other))
     };
@@ -93,6 +101,11 @@ fn said(field: &str, terms: &[&Term], root: &Node) -> Said {
         };
     }
     said
+}
+
+/// A key or a header: a text, or bytes that no condition names.
+fn bare(bytes: &[u8]) -> Option<String> {
+    Some(String::from_utf8(bytes.to_vec()).unwrap_or_else(|_| "no text".to_owned()))
 }
 
 /// The values of a record's members of that name; `None` for an object or array. No `null`.
@@ -127,10 +140,30 @@ fn plain(number: &str) -> String {
 
 /// A few rules for single names, some with conditions.
 pub fn rules(choices: &mut Choices<'_>) -> Vec<Rule> {
-    (0..1 + choices.below(5)).map(|_| rule(choices)).collect()
+    // Few fields a policy, for their cases multiply.
+    let pairs = [["a", "c"], ["a", "$key"], ["$header.h", "c"], ["$header.h", "$key"]];
+    let fields = pairs[choices.below(4)];
+    (0..1 + choices.below(5)).map(|_| rule(choices, fields)).collect()
 }
 
-fn rule(choices: &mut Choices<'_>) -> Rule {
+/// Names and values.
+type Headers = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
+/// What may stand beside the value: key and headers.
+pub fn beside(choices: &mut Choices<'_>) -> (Option<Vec<u8>>, Headers) {
+    let mut value = || match choices.below(8) {
+        0 => None,
+        1 => Some(vec![0xff, b'x']),
+        2 => Some(b"42.0".to_vec()),
+        number => Some(VALUES[number - 3].into()),
+    };
+    let key = value();
+    let header = |name: &str, value: Option<Vec<u8>>| (name.into(), value);
+    let headers = [header("h", value()), header("other", value()), header("h", value())];
+    (key, headers[choices.below(4).min(3)..].to_vec())
+}
+
+fn rule(choices: &mut Choices<'_>, fields: [&'static str; 2]) -> Rule {
     let name = ["a", "b", "ip", "user"][choices.below(4)];
     let action = match choices.below(6) {
         0 => Action::Keep,
@@ -140,7 +173,7 @@ fn rule(choices: &mut Choices<'_>) -> Rule {
         4 => Action::Rename { to: ["b", "new"][choices.below(2)].to_owned() },
         _ => Action::TruncateIp { v4: 24, v6: 48 },
     };
-    let when = if choices.below(3) == 0 { Vec::new() } else { terms(choices) };
+    let when = if choices.below(3) == 0 { Vec::new() } else { terms(choices, fields) };
     let mismatch = OnMismatch::Redact;
     let paths = vec![vec![Segment::Name(name.into())]];
     let renames = matches!(action, Action::Rename { .. });
@@ -148,8 +181,8 @@ fn rule(choices: &mut Choices<'_>) -> Rule {
     Rule { paths, decides, action, mismatch, when }
 }
 
-fn terms(choices: &mut Choices<'_>) -> Vec<Term> {
-    let field = ["a", "c"][choices.below(2)];
+fn terms(choices: &mut Choices<'_>, fields: [&'static str; 2]) -> Vec<Term> {
+    let field = fields[choices.below(2)];
     let first = term(choices, field);
     let second = (choices.below(3) == 0).then(|| term(choices, "b"));
     [first].into_iter().chain(second).collect()

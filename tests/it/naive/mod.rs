@@ -249,8 +249,27 @@ impl Flaw {
     ];
 }
 
-/// What the kernel should make of `bytes`.
+/// A record's parts beside its value.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Beside<'a> {
+    pub key: Option<&'a [u8]>,
+    pub headers: &'a [(Vec<u8>, Option<Vec<u8>>)],
+}
+
+/// What the kernel should make of `bytes`, a record's value with nothing beside it.
 pub fn clean(policy: &Policy, bytes: &[u8], keys: &Keys, bounds: Bounds, flaw: Flaw) -> Expected {
+    clean_value(policy, bytes, Beside::default(), keys, bounds, flaw)
+}
+
+/// What the kernel should make of a record's value.
+pub fn clean_value(
+    policy: &Policy,
+    bytes: &[u8],
+    beside: Beside<'_>,
+    keys: &Keys,
+    bounds: Bounds,
+    flaw: Flaw,
+) -> Expected {
     if bytes.len() > bounds.value_bytes {
         return Expected::Withheld(vec![Reason::Limits]);
     }
@@ -287,7 +306,7 @@ pub fn clean(policy: &Policy, bytes: &[u8], keys: &Keys, bounds: Bounds, flaw: F
         _ => policy.lists(),
     };
     let lists: Vec<Vec<Rule>> =
-        lists.iter().flat_map(|list| conditions::readings(list, &parsed.root)).collect();
+        lists.iter().flat_map(|list| conditions::readings(list, &parsed.root, beside)).collect();
     let none = vec![false; lists.len()];
     let mut walk =
         Walk { policy, lists, keys, flaw, steps: vec![], splices: vec![], withheld: false };
@@ -324,7 +343,9 @@ pub fn clean_parts(
     flaw: Flaw,
 ) -> Result<Parts, Vec<Reason>> {
     let mut reasons = Vec::new();
-    let value = parts.value.as_ref().map(|value| clean(policy, value, keys, bounds, flaw));
+    let beside = Beside { key: parts.key.as_deref(), headers: &parts.headers };
+    let value = parts.value.as_ref();
+    let value = value.map(|value| clean_value(policy, value, beside, keys, bounds, flaw));
     let value = match value {
         None => None,
         Some(Expected::Clean(value)) => Some(value),
