@@ -4,6 +4,7 @@
 use crate::naive::bridge::{self, Kernel, difference};
 use crate::naive::conditions;
 use crate::naive::made::{self, Choices, noise};
+use crate::naive::slips::Slip;
 use crate::naive::{Beside, Bounds, Expected, Flaw, Parts, Policy, json};
 use limpid::engine::{Batch, Clean, CleanHeaders, Engine, Limits, Outcome, Route, TenantSource};
 use limpid::error::Reason;
@@ -276,13 +277,16 @@ fn reads_like_the_others(bytes: &[u8]) -> Result<(), TestCaseError> {
 #[test]
 fn every_flaw_of_the_twin_is_noticed() {
     const CASES: u64 = 20_000;
-    let mut unnoticed: Vec<Flaw> = Flaw::ALL.to_vec();
+    let slips = Slip::ALL.into_iter().map(Flaw::Slip);
+    let mut unnoticed: Vec<Flaw> = Flaw::ALL.into_iter().chain(slips).collect();
     for seed in 0..CASES {
         if unnoticed.is_empty() {
             break;
         }
         let (policy, value, bounds) = case(&noise(seed, 300), false);
-        unnoticed.retain(|flaw| difference(&policy, &value, bounds, *flaw).is_none());
+        for noticed in bridge::differences(&policy, &value, bounds, &unnoticed) {
+            unnoticed.retain(|flaw| *flaw != noticed.flaw);
+        }
     }
     assert!(unnoticed.is_empty(), "{unnoticed:?} would go unnoticed");
 }

@@ -340,30 +340,43 @@ pub fn compiled_difference(
     let source = Source::new("p.yaml", yaml);
     let compiled = limpid::policy::rehearse(&source, &mut Faults::default())?;
     let kernel = Kernel::new(compiled.plan, bounds).clean_beside(value, beside);
-    differing(kernel, super::clean_value(policy, value, beside, &keys(), bounds, Flaw::None))
+    let twin = super::clean_value(policy, value, beside, &keys(), bounds, Flaw::None);
+    differing(Flaw::None, &kernel, twin)
 }
 
 /// Where kernel and twin part ways on a record; `None` if they agree.
 pub fn difference(policy: &Policy, value: &[u8], bounds: Bounds, flaw: Flaw) -> Option<Difference> {
+    differences(policy, value, bounds, &[flaw]).pop()
+}
+
+/// As [`difference`], of twins with each of these flaws: those that are noticed.
+pub fn differences(
+    policy: &Policy,
+    value: &[u8],
+    bounds: Bounds,
+    flaws: &[Flaw],
+) -> Vec<Difference> {
+    let Some(plan) = plan(policy) else { return Vec::new() };
     // Every scanner has its turn, so that none needs a run of its own.
     let scanners: Vec<Scanner> = Scanner::all().collect();
     let scanner = scanners[value.len() % scanners.len()];
-    let kernel = Kernel::with_scanner(plan(policy)?, bounds, scanner).clean(value);
-    let twin = super::clean(policy, value, &keys(), bounds, flaw);
-    differing(kernel, twin)
+    let kernel = Kernel::with_scanner(plan, bounds, scanner).clean(value);
+    let twin = |flaw| super::clean(policy, value, &keys(), bounds, flaw);
+    flaws.iter().filter_map(|flaw| differing(*flaw, &kernel, twin(*flaw))).collect()
 }
 
-fn differing(kernel: Result<Vec<u8>, Reason>, twin: Expected) -> Option<Difference> {
-    let agree = match (&kernel, &twin) {
+fn differing(flaw: Flaw, kernel: &Result<Vec<u8>, Reason>, twin: Expected) -> Option<Difference> {
+    let agree = match (kernel, &twin) {
         (Ok(clean), Expected::Clean(expected)) => clean == expected,
         (Err(reason), Expected::Withheld(reasons)) => reasons.contains(reason),
         _ => false,
     };
-    (!agree).then_some(Difference { kernel, twin })
+    (!agree).then(|| Difference { flaw, kernel: kernel.clone(), twin })
 }
 
 /// What each made of it.
 pub struct Difference {
+    pub flaw: Flaw,
     pub kernel: Result<Vec<u8>, Reason>,
     pub twin: Expected,
 }

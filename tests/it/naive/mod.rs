@@ -14,6 +14,7 @@ pub mod forms;
 pub mod json;
 pub mod made;
 pub mod paths;
+pub mod slips;
 pub mod target;
 pub mod transforms;
 
@@ -217,6 +218,8 @@ pub enum Flaw {
     KeepsFragment,
     KeepsUserInfo,
     HalfDown,
+    /// A form is taken for another.
+    Slip(slips::Slip),
 }
 
 impl Flaw {
