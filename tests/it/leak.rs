@@ -46,6 +46,12 @@ rules:
     do: redact
   - fields: visits
     do: drop
+  - fields: people
+    rename_keys: pseudonymize
+  - fields: people.*.note
+    do: drop
+  - fields: by_name
+    rename_keys: mask
   - fields: [$key, user.id, "$header.user"]
     do: pseudonymize
   - fields: [user.name, phone]
@@ -216,6 +222,9 @@ fn clean_ones(c: &str, all: &mut Vec<Planted>) {
         format!(r#"{{"hops":"{c}","tags":"{c}","score":"{c}","count":true,"tags":["{c}",{n}]}}"#),
         format!(r#"{{"phone":"{c}","phone":{n},"user":{{"name":{n}}}}}"#),
         format!(r#"[{{"notes":"{c}"}},{{"phone":{n}}}]"#),
+        format!(r#"{{"people":{{"{c}":{{"note":"{c}"}},"{n}":[],"\"{c}\u0001":{{"n":1}}}}}}"#),
+        format!(r#"[{{"people":[{{"{c}":1}},{{"{c}":2}}],"by_name":{{"{c}":{{}}, "x":1}}}}]"#),
+        format!(r#"{{"by_name":{{"{c}":1,"{n}":2}},"p\u0065ople":{{"{c}":1,"{c}":2}}}}"#),
     ] {
         all.push(Planted::new("acme", value));
     }

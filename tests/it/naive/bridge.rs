@@ -8,7 +8,7 @@ use limpid::engine::{Batch, Engine, Limits, Outcome, Route, TenantSource};
 use limpid::error::Reason;
 use limpid::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment, Strictness};
 use limpid::keys::{Epoch, EpochKeys, Pseudonyms, Purpose, Purposes, Secret, Secrets};
-use limpid::policy::{HeaderName, OnMismatch, Plan, Policies, Rule};
+use limpid::policy::{Decides, HeaderName, OnMismatch, Plan, Policies, Rule};
 use limpid::record::{Raw, Record};
 use limpid::scan::Scanner;
 use limpid::transform::{self, Arg, Constant, Kind, Param, Transform};
@@ -32,17 +32,14 @@ pub fn plan_for(tenant: &str, policy: &Policy) -> Option<Plan> {
     for (number, rule) in policy.rules.iter().enumerate() {
         paths.extend(rule.paths.iter().map(|segments| RulePath {
             rule: rule_id(number),
-            on_container: on_container(&rule.action),
-            segments: segments.clone(),
+            on_container: on_container(rule),
+            segments: rule.decides.steps(segments),
         }));
     }
     let mut strictness: Vec<Strictness> = policy
         .rules
         .iter()
-        .map(|rule| Strictness {
-            on_container: on_container(&rule.action),
-            rank: rule.strictness(),
-        })
+        .map(|rule| Strictness { on_container: on_container(rule), rank: rule.strictness() })
         .collect();
     let mut rules: Vec<Rule> = policy
         .rules
@@ -107,8 +104,9 @@ const fn rank(action: &Action) -> u8 {
     if matches!(action, Action::Drop) { 6 } else { 5 }
 }
 
-const fn on_container(action: &Action) -> OnContainer {
-    match action {
+fn on_container(rule: &super::Rule) -> OnContainer {
+    match &rule.action {
+        _ if rule.decides != Decides::Value => OnContainer::Rename,
         Action::Keep => OnContainer::Leave,
         action if action.takes() => OnContainer::Take,
         _ => OnContainer::EachScalar,
@@ -135,6 +133,7 @@ pub fn transform(action: &Action) -> Transform {
             ("pseudonymize", vec![("prefix", Arg::Text(prefix.clone()))])
         }
         Action::StripQuery { keep } => ("strip_query", vec![("keep", Arg::Names(keep.clone()))]),
+        Action::Rename { to } => ("rename", vec![("to", Arg::Text(to.clone()))]),
         Action::Round { digits } => ("round", vec![("digits", int(*digits))]),
         Action::Form(form) => form_arguments(form),
     };

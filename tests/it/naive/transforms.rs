@@ -108,6 +108,8 @@ pub fn apply(action: &Action, value: &Scalar<'_>, keys: &Keys, flaw: Flaw) -> Do
             _ => form.apply(value, keys),
         },
         (Action::Keep, _) => Done::Unchanged,
+        (Action::Rename { to }, Scalar::Text(name)) if name == to => Done::Unchanged,
+        (Action::Rename { to }, _) => Done::Text(to.clone()),
         (Action::Drop, _) => Done::Dropped,
         (Action::Redact, _) => Done::Text(super::REDACTED.to_owned()),
         (Action::Mask { .. }, Text("")) => Done::Unchanged,
