@@ -65,8 +65,8 @@ fn context<'a>(keys: &'a EpochKeys, recent: &'a mut Recent) -> Context<'a> {
 }
 
 fn keys() -> EpochKeys {
-    use Purpose::{Date, Digits, IpDeterministic, IpNd, IpNdx, IpPrefix, Token};
-    let purposes = [IpDeterministic, IpPrefix, IpNd, IpNdx, Date, Digits, Token];
+    use Purpose::{Date, Digits, IpCryptoPan, IpDeterministic, IpNd, IpNdx, IpPrefix, Token};
+    let purposes = [IpDeterministic, IpPrefix, IpCryptoPan, IpNd, IpNdx, Date, Digits, Token];
     let secret = Secrets::from(Secret::new(*b"limpid bench: a secret of nobody"));
     let source = Pseudonyms::new(secret, "acme", Epoch::Never).with(purposes.into_iter().collect());
     source.keys(source.period(None).expect("one secret for all times"))
@@ -127,6 +127,9 @@ fn lines() -> Vec<Line> {
         line("encrypt_ip", "prefix, new IPv6", &[word("mode", "prefix")], v6.clone()),
         line("encrypt_ip", "prefix, repeated IPv4", &[word("mode", "prefix")], same(&v4)),
         line("encrypt_ip", "prefix, repeated IPv6", &[word("mode", "prefix")], same(&v6)),
+        line("encrypt_ip", "cryptopan, new IPv4", &[word("mode", "cryptopan")], v4.clone()),
+        line("encrypt_ip", "cryptopan, new IPv6", &[word("mode", "cryptopan")], v6.clone()),
+        line("encrypt_ip", "cryptopan, repeated IPv6", &[word("mode", "cryptopan")], same(&v6)),
         line("encrypt_ip", "nd, IPv6", &[word("mode", "nd")], v6.clone()),
         line("encrypt_ip", "ndx, IPv6", &[word("mode", "ndx")], v6.clone()),
         line("encrypt_digits", "16 digits", &[], card.clone()),

@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 const CONTEXT: &str = "limpid operations log v1";
 const HASH_BYTES: usize = 32;
 
-/// What stands where the first entry has the hash of the one before.
-const FIRST: [u8; HASH_BYTES] = [0; HASH_BYTES];
+/// Where an empty log ends.
+const BEGINNING: End = End { entries: 0, hash: [0; HASH_BYTES] };
 
 /// A log that was found whole, open for entries. Nobody else can write to it meanwhile.
 pub struct Operations {
@@ -80,17 +80,38 @@ impl Operations {
     }
 }
 
+/// A log's text, read while nobody writes.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read(path: &Path) -> Result<String> {
+    let cannot = |error| Error::usage(format!("{}: {error}", path.display()));
+    let mut file = File::open(path).map_err(cannot)?;
+    file.lock_shared().map_err(cannot)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(cannot)?;
+    Ok(text)
+}
+
+/// Where a log's text ended after each of its entries, as far as they follow from one another.
+pub fn ends(text: &str) -> impl Iterator<Item = End> {
+    text.lines().scan(BEGINNING, |end, line| {
+        *end = next(line, *end)?;
+        Some(*end)
+    })
+}
+
 /// Follows the chain of a log's text to its end.
 ///
 /// # Errors
 /// The line where it breaks.
 pub fn verify(text: &str) -> std::result::Result<End, String> {
-    let mut end = End { entries: 0, hash: FIRST };
-    for line in text.lines() {
-        let number = end.entries + 1;
-        end = next(line, end).ok_or_else(|| {
-            format!("entry {number} does not follow from those before: the log was changed")
-        })?;
+    let end = ends(text).last().unwrap_or(BEGINNING);
+    let number = end.entries + 1;
+    if text.lines().count() as u64 >= number {
+        return Err(format!(
+            "entry {number} does not follow from those before: the log was changed"
+        ));
     }
     if !text.is_empty() && !text.ends_with('\n') {
         return Err(format!("entry {} was cut off", end.entries));

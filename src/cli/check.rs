@@ -3,11 +3,11 @@
 //! It is made for a reviewer's machine and for CI: it needs no secret and no broker. Without a
 //! keyring, policies are rehearsed with a key that is thrown away, and the report says so.
 
-use super::policy_file::{guarded, is_config};
+use super::policy_file::{guarded, is_config, keyring};
 use crate::config::{self, Secrets};
 use crate::document::{Fault, Faults, Show, Source, Span, codes};
 use crate::error::{Error, Result};
-use crate::keys::{Keyring, SecretSource};
+use crate::keys::SecretSource;
 use crate::policy::{self, CompiledPolicy, Lookup, Policies};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -21,9 +21,10 @@ pub struct Args {
     /// Policies, folders of policies, configurations (whose folder of policies is checked too)
     #[arg(default_value = "limpid.yaml")]
     paths: Vec<PathBuf>,
-    /// Keyring in which the policies' keys must be; without one, keys are not looked up
-    #[arg(long, value_name = "KEYRING")]
-    keys: Option<PathBuf>,
+    /// Keyring in which the policies' keys must be: a file, `env:NAME` or `command:PROGRAM ARGUMENT…`;
+    /// without one, keys are not looked up
+    #[arg(long, value_name = "SOURCE")]
+    keys: Option<SecretSource>,
     /// How to report: text for people, json for programs, github for annotations in its CI
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -44,7 +45,7 @@ pub fn main(args: Args) -> Result<ExitCode> {
     if let Some(code) = args.explain {
         return explain(&code);
     }
-    let keyring = args.keys.map(|path| Keyring::load(&SecretSource::File(path))).transpose()?;
+    let keyring = keyring(args.keys.as_ref())?;
     let lookup = match &keyring {
         Some(keyring) => Lookup::Keyring(Some(keyring)),
         None => Lookup::Rehearsal,

@@ -12,6 +12,7 @@ use crate::error::{Error, Reason, Result};
 use crate::explain::Explainer;
 use crate::filter::decompressed;
 use crate::kafka::reader::{Reach, read_topic};
+use crate::keys::SecretSource;
 use crate::record::{NO_HEADERS, Raw, Record};
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
@@ -34,9 +35,10 @@ pub struct Args {
     /// Files of one JSON record a line, plain, gzip or zstd; `-` or none: standard input
     #[arg(value_name = "FILE", conflicts_with = "topic")]
     files: Vec<PathBuf>,
-    /// The keyring; without one, pseudonyms are not compared with each other
-    #[arg(short, long, value_name = "FILE")]
-    keys: Option<PathBuf>,
+    /// The keyring: a file, `env:NAME` or `command:PROGRAM ARGUMENT…`;
+    /// without one, pseudonyms are not compared with each other
+    #[arg(short, long, value_name = "SOURCE")]
+    keys: Option<SecretSource>,
     /// The records of this topic, all of them taken as the policies' tenant's
     #[arg(long, requires = "cluster")]
     topic: Option<String>,
@@ -67,7 +69,7 @@ pub struct Args {
 /// Runs it.
 pub fn main(args: &Args) -> Result<ExitCode> {
     crate::run::hush_panics();
-    let keyring = keyring(args.keys.clone())?;
+    let keyring = keyring(args.keys.as_ref())?;
     let policy = |path: &Path| {
         let policy = rehearsed(path, keyring.as_ref())?;
         Ok(Explainer::new(policy, Limits::default()))

@@ -8,6 +8,7 @@ use crate::clock::now_ms;
 use crate::engine::Limits;
 use crate::error::{Error, Result};
 use crate::explain::Explainer;
+use crate::keys::SecretSource;
 use crate::policy::trial::Tried;
 use crate::record::{Raw, Record};
 use std::io::{self, IsTerminal as _, Read as _};
@@ -20,9 +21,10 @@ pub struct Args {
     /// The policy to explain
     #[arg(short, long, value_name = "FILE")]
     policy: PathBuf,
-    /// The keyring; without one, pseudonyms are made with a key that is thrown away
-    #[arg(short, long, value_name = "FILE")]
-    keys: Option<PathBuf>,
+    /// The keyring: a file, `env:NAME` or `command:PROGRAM ARGUMENT…`;
+    /// without one, pseudonyms are made with a key that is thrown away
+    #[arg(short, long, value_name = "SOURCE")]
+    keys: Option<SecretSource>,
     /// The record's key
     #[arg(long, value_name = "TEXT")]
     key: Option<String>,
@@ -51,7 +53,7 @@ fn header(written: &str) -> std::result::Result<(String, String), &'static str> 
 /// Runs it. Exit codes: 0 clean, 1 a record is withheld, 2 usage or policy.
 pub fn main(args: &Args) -> Result<ExitCode> {
     crate::run::hush_panics();
-    let keyring = policy_file::keyring(args.keys.clone())?;
+    let keyring = policy_file::keyring(args.keys.as_ref())?;
     let policy = policy_file::rehearsed(&args.policy, keyring.as_ref())?;
     if policy.plan.pseudonyms.is_some() && keyring.is_none() {
         anstream::eprintln!("limpid: without --keys, pseudonyms are made with a throw-away key");

@@ -6,6 +6,7 @@ use crate::document::Faults;
 use crate::engine::Limits;
 use crate::error::{Error, Result};
 use crate::filter::{Job, Source, Summary, filter};
+use crate::keys::SecretSource;
 use crate::policy::Policies;
 use crate::telemetry::{LogFormat, log_init};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -24,9 +25,9 @@ pub struct Args {
     /// The policy that says what is done to the records
     #[arg(short, long, value_name = "FILE")]
     policy: PathBuf,
-    /// The keyring; needed if the policy names a key
-    #[arg(short, long, value_name = "FILE")]
-    keys: Option<PathBuf>,
+    /// The keyring: a file, `env:NAME` or `command:PROGRAM ARGUMENT…`; needed if the policy names a key
+    #[arg(short, long, value_name = "SOURCE")]
+    keys: Option<SecretSource>,
     /// How many threads clean [default: one for each core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -44,7 +45,7 @@ pub fn main(args: Args) -> Result<ExitCode> {
     // A panic's own words could hold a value.
     crate::run::hush_panics();
     let inputs = Inputs::check(args.files)?;
-    let (policies, tenant) = load(&args.policy, args.keys)?;
+    let (policies, tenant) = load(&args.policy, args.keys.as_ref())?;
     let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let job = Job {
         policies,
@@ -70,7 +71,7 @@ fn told(summary: &Summary) -> ExitCode {
 }
 
 /// The policy, alone in its set, and its tenant. One whose tests fail is not used.
-fn load(policy: &Path, keys: Option<PathBuf>) -> Result<(Arc<Policies>, Arc<str>)> {
+fn load(policy: &Path, keys: Option<&SecretSource>) -> Result<(Arc<Policies>, Arc<str>)> {
     let keyring = policy_file::keyring(keys)?;
     let compiled = policy_file::compiled(policy, keyring.as_ref())?;
     let tenant = compiled.plan.tenant.clone();

@@ -3,11 +3,14 @@
 //! Exit codes: 0 done; 1 something was found or withheld; 2 usage or configuration.
 
 mod check;
+mod decrypt;
 mod demo;
 mod diff;
+mod disclosure;
 mod explain;
 mod filter;
 mod keys;
+mod operations;
 mod policy_file;
 mod pseudonym;
 mod quarantine;
@@ -53,6 +56,10 @@ enum Command {
     Pseudonym(pseudonym::Args),
     /// Turn tokens back into values; each one is written to a log of operations
     Reveal(reveal::Args),
+    /// Turn encrypted addresses and digits back; each one is written to a log of operations
+    Decrypt(decrypt::Args),
+    /// Check that a log of operations is whole
+    Operations(operations::Args),
     /// Read what was withheld
     Quarantine(quarantine::Args),
 }
@@ -79,6 +86,8 @@ pub fn main() -> ExitCode {
         Command::Keys(args) => keys::main(args),
         Command::Pseudonym(args) => pseudonym::main(&args),
         Command::Reveal(args) => reveal::main(&args),
+        Command::Decrypt(args) => decrypt::main(&args),
+        Command::Operations(args) => operations::main(&args),
         Command::Quarantine(args) => quarantine::main(args),
     };
     done.unwrap_or_else(|error| {

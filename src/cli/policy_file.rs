@@ -4,12 +4,12 @@ use crate::document::{Faults, Show, Source};
 use crate::error::{Error, Result};
 use crate::keys::{Keyring, SecretSource};
 use crate::policy::{self, CompiledPolicy};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// A keyring, if one is given.
-pub(super) fn keyring(keys: Option<PathBuf>) -> Result<Option<Keyring>> {
-    keys.map(|path| Keyring::load(&SecretSource::File(path))).transpose()
+pub(super) fn keyring(keys: Option<&SecretSource>) -> Result<Option<Keyring>> {
+    keys.map(Keyring::load).transpose()
 }
 
 /// A policy with the keys that it names.

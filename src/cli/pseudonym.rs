@@ -9,7 +9,9 @@ use crate::clock::now_ms;
 use crate::document::Faults;
 use crate::error::{Error, Result};
 use crate::format::{Out, Scalar};
-use crate::keys::{Epoch, EpochKeys, Keyring, Pseudonyms, Stretch, record_time_ms, stretches};
+use crate::keys::{
+    Epoch, EpochKeys, Keyring, Pseudonyms, SecretSource, Stretch, record_time_ms, stretches,
+};
 use crate::policy::{self, Lookup, Plan, Rule};
 use crate::transform::{Context, Outcome, Place};
 use jiff::Timestamp;
@@ -26,9 +28,9 @@ pub struct Args {
     /// A policy, or a folder of policies; may be given many times
     #[arg(short, long, value_name = "PATH", required = true)]
     policy: Vec<PathBuf>,
-    /// The keyring
-    #[arg(short, long, value_name = "FILE")]
-    keys: PathBuf,
+    /// The keyring: a file, `env:NAME` or `command:PROGRAM ARGUMENT…`
+    #[arg(short, long, value_name = "SOURCE")]
+    keys: SecretSource,
     /// Only this tenant's policy
     #[arg(short, long)]
     tenant: Option<String>,
@@ -53,7 +55,7 @@ const STRETCHES_MAX: usize = 100_000;
 /// Runs it. Exit codes: 0 found, 1 no rule makes a pseudonym of it, 2 usage, policy or keyring.
 pub fn main(args: &Args) -> Result<ExitCode> {
     crate::run::hush_panics();
-    let keyring = policy_file::keyring(Some(args.keys.clone()))?.unwrap_or_default();
+    let keyring = Keyring::load(&args.keys)?;
     let plans = plans(args, &keyring)?;
     let value = value(args)?;
     let (mut found, mut gone, mut drawn) = (0, 0, 0);

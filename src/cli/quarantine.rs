@@ -72,9 +72,10 @@ struct List {
 struct Open {
     #[command(flatten)]
     pick: Pick,
-    /// The private key's file, as `limpid keys quarantine FILE` made it
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    /// The private key, as `limpid keys quarantine FILE` made it: a file, `env:NAME` or
+    /// `command:PROGRAM ARGUMENT…`
+    #[arg(long, value_name = "SOURCE")]
+    key: SecretSource,
     /// Only the record at this partition of the quarantine topic; `list` shows PARTITION/OFFSET
     #[arg(long, requires = "offset")]
     partition: Option<i32>,
@@ -87,9 +88,10 @@ struct Open {
 struct Replay {
     #[command(flatten)]
     pick: Pick,
-    /// The private key's file, as `limpid keys quarantine FILE` made it
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    /// The private key, as `limpid keys quarantine FILE` made it: a file, `env:NAME` or
+    /// `command:PROGRAM ARGUMENT…`
+    #[arg(long, value_name = "SOURCE")]
+    key: SecretSource,
     /// Only look what would be replayed, and what would stay
     #[arg(long)]
     dry_run: bool,
@@ -195,8 +197,7 @@ fn replay(args: &Replay) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(done.stay > 0)))
 }
 
-fn read_key(path: &std::path::Path) -> Result<PrivateKey> {
-    let source = SecretSource::File(path.to_owned());
+fn read_key(source: &SecretSource) -> Result<PrivateKey> {
     let bytes = source.read()?;
     std::str::from_utf8(&bytes)
         .map_err(|_| Error::usage(format!("{source}: not a text in UTF-8")))

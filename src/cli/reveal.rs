@@ -1,35 +1,26 @@
 //! `limpid reveal`: tokens become values again, for who has the keyring, and never without a trace.
 //!
-//! Each token's entry is in the log of operations, on the disk, before its value is printed; without a
-//! log nothing is revealed. Values go to standard output as JSON, one a line, and nowhere else.
+//! Values go to standard output as JSON, one a line, and nowhere else.
 
-use super::policy_file;
-use crate::clock::now_ms;
-use crate::error::{Error, Result};
-use crate::keys::{Keyring, Revealed, Token, TokenKind};
-use crate::operations::Operations;
+use super::disclosure::{Authority, Disclosure, Shown, asked, quoted};
+use crate::error::Result;
+use crate::keys::{Keyring, Revealed, SecretSource, Token, TokenKind};
 use data_encoding::HEXLOWER;
-use serde_json::{Map, Value, json};
-use std::io::{self, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use serde_json::{Value, json};
 use std::process::ExitCode;
 use zeroize::Zeroizing;
 
 /// Arguments of `limpid reveal`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The keyring that the tokens were made with
-    #[arg(short, long, value_name = "FILE")]
-    keys: PathBuf,
+    /// The keyring that the tokens were made with: a file, `env:NAME` or `command:PROGRAM ARGUMENT…`
+    #[arg(short, long, value_name = "SOURCE")]
+    keys: SecretSource,
     /// The tenant whose tokens they are
     #[arg(short, long)]
     tenant: String,
-    /// The log of operations, to which each token's entry is appended; made if it is not there
-    #[arg(long, value_name = "FILE")]
-    log: PathBuf,
-    /// Why, for the log: a case number, a request. No personal data
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
+    #[command(flatten)]
+    authority: Authority,
     /// The tokens; none: from standard input, one a line
     #[arg(value_name = "TOKEN")]
     tokens: Vec<String>,
@@ -38,38 +29,15 @@ pub struct Args {
 /// Runs it. Exit codes: 0 all are revealed, 1 some did not open, 2 usage, keyring or log.
 pub fn main(args: &Args) -> Result<ExitCode> {
     crate::run::hush_panics();
-    let keyring = policy_file::keyring(Some(args.keys.clone()))?.unwrap_or_default();
-    let mut log = Operations::open(&args.log)?;
-    let mut closed = 0;
-    for text in tokens(args)? {
+    let keyring = Keyring::load(&args.keys)?;
+    let mut disclosure = Disclosure::open(&args.authority)?;
+    for text in asked(&args.tokens, "tokens")? {
         let token = Token::parse(text.trim());
         let revealed = token.as_ref().and_then(|token| open(token, &keyring, &args.tenant));
-        log.append(&now(), about(args, text.trim(), token.as_ref(), revealed.is_some()))?;
-        closed += usize::from(revealed.is_none());
-        print(&revealed)?;
+        let about = about(&args.tenant, text.trim(), token.as_ref());
+        disclosure.tell("reveal", about, &revealed.as_ref().and_then(shown))?;
     }
-    let (end, hash) = (log.end(), HEXLOWER.encode(&log.end().hash));
-    anstream::eprintln!(
-        "limpid: {} has {} entries; the last hash is {hash}",
-        args.log.display(),
-        end.entries
-    );
-    if closed > 0 {
-        anstream::eprintln!("limpid: {closed} did not open: no tokens of this tenant and keyring");
-    }
-    Ok(ExitCode::from(u8::from(closed > 0)))
-}
-
-fn tokens(args: &Args) -> Result<Vec<String>> {
-    if !args.tokens.is_empty() {
-        return Ok(args.tokens.clone());
-    }
-    if io::stdin().is_terminal() {
-        anstream::eprintln!("limpid: reading tokens from the terminal, one a line, up to Ctrl-D");
-    }
-    let text = io::read_to_string(io::stdin())
-        .map_err(|error| Error::usage(format!("standard input: {error}")))?;
-    Ok(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect())
+    Ok(disclosure.end("no tokens of this tenant and keyring"))
 }
 
 /// The secret that the token names, under whatever name it stands in the keyring, opens it.
@@ -82,40 +50,21 @@ fn open(token: &Token, keyring: &Keyring, tenant: &str) -> Option<Revealed> {
 }
 
 /// What the log tells: which token by a hash of it, never what it stood for.
-fn about(args: &Args, text: &str, token: Option<&Token>, opened: bool) -> Map<String, Value> {
+fn about(tenant: &str, text: &str, token: Option<&Token>) -> Value {
     // Only of a token: what is none could be a value, and then its hash could be guessed.
     let hash = token.map(|_| blake3::derive_key("limpid operations token v1", text.as_bytes()));
-    let about = json!({
-        "operation": "reveal",
-        "by": format!("uid {}", rustix::process::getuid().as_raw()),
-        "reason": args.reason,
-        "tenant": args.tenant,
+    json!({
+        "tenant": tenant,
         "token": hash.map(|hash| HEXLOWER.encode(&hash[..16])),
         "secret": token.map(|token| HEXLOWER.encode(&token.secret_id())),
         "epoch": token.map(Token::number),
-        "outcome": if opened { "revealed" } else { "not opened" },
-    });
-    match about {
-        Value::Object(about) => about,
-        _ => Map::new(),
-    }
+    })
 }
 
-/// A JSON string or number; `null` for what did not open.
-fn print(revealed: &Option<Revealed>) -> Result<()> {
-    let line = Zeroizing::new(match revealed {
-        None => "null\n".to_owned(),
-        Some(revealed) if revealed.kind() == TokenKind::Number => {
-            format!("{}\n", revealed.expose())
-        }
-        Some(revealed) => format!("{}\n", Value::from(revealed.expose())),
-    });
-    let mut stdout = io::stdout().lock();
-    let done = stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush());
-    done.map_err(|error| Error::fatal(format!("standard output: {error}")))
-}
-
-fn now() -> String {
-    jiff::Timestamp::from_millisecond(now_ms())
-        .map_or_else(|_| String::new(), |now| now.to_string())
+/// A JSON string or number.
+fn shown(revealed: &Revealed) -> Shown {
+    Some(match revealed.kind() {
+        TokenKind::Number => Zeroizing::new(revealed.expose().to_owned()),
+        TokenKind::Text => quoted(revealed.expose()),
+    })
 }

@@ -8,6 +8,7 @@ use crate::cases::{self, Case};
 use crate::document::{Faults, Show, Source, printable};
 use crate::engine::Limits;
 use crate::error::{Error, Result};
+use crate::keys::SecretSource;
 use crate::policy::trial::Bench;
 use crate::policy::{self, CompiledPolicy, Lookup, Policies};
 use anstyle::{AnsiColor, Style};
@@ -26,9 +27,10 @@ pub struct Args {
     /// Try the case folders on this policy, instead of on the `policy.yaml` in each
     #[arg(short, long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// The keyring; without one, pseudonyms are made with a key that is thrown away
-    #[arg(short, long, value_name = "FILE")]
-    keys: Option<PathBuf>,
+    /// The keyring: a file, `env:NAME` or `command:PROGRAM ARGUMENT…`;
+    /// without one, pseudonyms are made with a key that is thrown away
+    #[arg(short, long, value_name = "SOURCE")]
+    keys: Option<SecretSource>,
     /// Only tests with this text in their name or in the name of their file or folder
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
@@ -40,7 +42,7 @@ pub struct Args {
 /// Runs it. Exit codes: 0 all passed, 1 one failed, 2 something cannot be tested.
 pub fn main(args: Args) -> Result<ExitCode> {
     crate::run::hush_panics();
-    let keyring = keyring(args.keys)?;
+    let keyring = keyring(args.keys.as_ref())?;
     let lookup = keyring.as_ref().map_or(Lookup::Rehearsal, |ring| Lookup::Keyring(Some(ring)));
     let mut run = Run { lookup, name: args.name, faults: Faults::default(), suites: Vec::new() };
     for path in &args.paths {

@@ -1,5 +1,6 @@
 //! What is made of an epoch's keys once, so that each value need not expand them again.
 
+use super::cryptopan::CryptoPan;
 use super::derive::{Period, Pseudonyms, Purpose};
 use super::digits::Digits;
 use super::ipcrypt::{Deterministic, Nd, Ndx, Prefix};
@@ -10,6 +11,7 @@ use zeroize::{Zeroize, Zeroizing};
 pub(crate) enum Cipher {
     IpDeterministic(Deterministic),
     IpPrefix(Prefix),
+    IpCryptoPan(CryptoPan),
     IpNd(Nd),
     IpNdx(Ndx),
     Date(Zeroizing<[u8; 32]>),
@@ -19,9 +21,10 @@ pub(crate) enum Cipher {
 
 impl Cipher {
     /// The purposes that have a cipher.
-    pub(super) const PURPOSES: [Purpose; 7] = [
+    pub(super) const PURPOSES: [Purpose; 8] = [
         Purpose::IpDeterministic,
         Purpose::IpPrefix,
+        Purpose::IpCryptoPan,
         Purpose::IpNd,
         Purpose::IpNdx,
         Purpose::Date,
@@ -43,6 +46,7 @@ impl Cipher {
             Purpose::Pseudonym | Purpose::IpTweak => return None,
             Purpose::IpDeterministic => Self::IpDeterministic(Deterministic::new(&key()[0])),
             Purpose::IpPrefix => Self::IpPrefix(Prefix::new(&two())),
+            Purpose::IpCryptoPan => Self::IpCryptoPan(CryptoPan::new(&two())),
             Purpose::IpNd => Self::IpNd(Nd::new(&key()[0], &tweak())),
             Purpose::IpNdx => Self::IpNdx(Ndx::new(&two(), &tweak())),
             Purpose::Date => Self::Date(hash(purpose)),

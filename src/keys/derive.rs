@@ -28,6 +28,8 @@ pub enum Purpose {
     IpDeterministic,
     /// `encrypt_ip`, prefix-preserving: 32 bytes, two keys.
     IpPrefix,
+    /// `encrypt_ip`, prefix-preserving as Crypto-PAn: 32 bytes, key and pad.
+    IpCryptoPan,
     /// `encrypt_ip`, non-deterministic: 16 bytes.
     IpNd,
     /// `encrypt_ip`, non-deterministic with the larger tweak: 32 bytes, two keys.
@@ -49,6 +51,7 @@ impl Purpose {
             Self::Pseudonym => "limpid pseudonym v1",
             Self::IpDeterministic => "limpid encrypt_ip deterministic v1",
             Self::IpPrefix => "limpid encrypt_ip prefix v1",
+            Self::IpCryptoPan => "limpid encrypt_ip cryptopan v1",
             Self::IpNd => "limpid encrypt_ip nd v1",
             Self::IpNdx => "limpid encrypt_ip ndx v1",
             Self::IpTweak => "limpid encrypt_ip tweak v1",
@@ -275,6 +278,16 @@ impl EpochKeys {
     /// The key of pseudonyms.
     pub(crate) const fn pseudonym(&self) -> &PseudonymKey {
         &self.pseudonym
+    }
+
+    /// A name for a value in a log, which tells nothing of it to those without the keys.
+    pub(crate) fn fingerprint(&self, value: &str) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new_derive_key("limpid operations value v1");
+        hasher.update(self.pseudonym.expose()).update(value.as_bytes());
+        let mut name = [0; 16];
+        hasher.finalize_xof().fill(&mut name);
+        hasher.zeroize();
+        name
     }
 
     /// The first cipher that `pick` takes; `None` if the policy has no rule for it.

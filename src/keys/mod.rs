@@ -5,6 +5,7 @@
 //! dumped, are zeroized when dropped, have no `Display`, and their `Debug` prints nothing of them.
 
 mod cipher;
+mod cryptopan;
 mod derive;
 mod digits;
 mod edit;

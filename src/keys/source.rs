@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::str::FromStr;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
@@ -66,6 +67,27 @@ impl SecretSource {
             return Err(Error::usage(format!("{self}: empty")));
         }
         Ok(Zeroizing::new(line.to_owned()))
+    }
+}
+
+impl FromStr for SecretSource {
+    type Err = &'static str;
+
+    /// As an argument has it: `env:NAME`, `command:PROGRAM ARGUMENT…` (parted at spaces: there is no
+    /// shell, and no quoting), or a file's path.
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        let named = |name: &str| (!name.is_empty()).then(|| name.to_owned());
+        if let Some(name) = text.strip_prefix("env:") {
+            return named(name).map(Self::Env).ok_or("name a variable: `env:NAME`");
+        }
+        if let Some(command) = text.strip_prefix("command:") {
+            let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+            return match words.is_empty() {
+                true => Err("name a program: `command:PROGRAM ARGUMENT…`"),
+                false => Ok(Self::Command(words)),
+            };
+        }
+        named(text).map(|path| Self::File(path.into())).ok_or("name a file")
     }
 }
 
@@ -297,6 +319,19 @@ mod tests {
         assert!(run_command(&shell("sleep 10 & exit 0"), short).is_err());
         assert!(run_command(&shell("exec sleep 60 >&-"), short).is_err());
         assert!(started.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn an_argument_names_any_source() {
+        let parsed = |text: &str| text.parse::<SecretSource>();
+        assert_eq!(parsed("keyring.yaml"), Ok(SecretSource::File("keyring.yaml".into())));
+        assert_eq!(parsed("./env:x"), Ok(SecretSource::File("./env:x".into())));
+        assert_eq!(parsed("env:LIMPID_KEYRING"), Ok(SecretSource::Env("LIMPID_KEYRING".into())));
+        let words = ["vault", "read", "-field=x"].map(str::to_owned).to_vec();
+        assert_eq!(parsed("command:vault read  -field=x"), Ok(SecretSource::Command(words)));
+        for none in ["", "env:", "command:", "command: "] {
+            assert!(parsed(none).is_err(), "{none}");
+        }
     }
 
     #[test]

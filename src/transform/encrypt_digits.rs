@@ -5,7 +5,7 @@
 
 use super::{Args, Context, Example, Kind, Outcome, Param, Shows, Spec, Transform};
 use crate::format::{Out, Scalar};
-use crate::keys::{Cipher, DIGITS, Digits};
+use crate::keys::{Cipher, DIGITS, Digits, EpochKeys};
 
 /// Most digits that stay at the start.
 const KEEP_MAX: usize = 8;
@@ -67,6 +67,18 @@ impl EncryptDigits {
         context: &Context<'_>,
         out: &mut Out<'_>,
     ) -> Outcome {
+        let Some(cipher) = context.keys.and_then(cipher) else { return Outcome::Mismatch };
+        self.replace(value, |tweak, row| cipher.encrypt(tweak, row), out)
+    }
+
+    /// The reverse of [`Self::apply`].
+    pub(super) fn undo(self, value: Scalar<'_>, keys: &EpochKeys, out: &mut Out<'_>) -> Outcome {
+        let Some(cipher) = cipher(keys) else { return Outcome::Mismatch };
+        self.replace(value, |tweak, row| cipher.decrypt(tweak, row), out)
+    }
+
+    /// Writes the value with its digits turned by the cipher, either way.
+    fn replace(self, value: Scalar<'_>, turn: impl Turn, out: &mut Out<'_>) -> Outcome {
         let (text, quoted) = match value {
             Scalar::Text(text) => (text, true),
             Scalar::Number(number) => (number, false),
@@ -74,9 +86,9 @@ impl EncryptDigits {
             Scalar::Bool(_) => return Outcome::Mismatch,
         };
         let mut row = [0; ROW_MAX];
-        let encrypted = digits(text, quoted, &mut row)
-            .and_then(|row| self.encrypt(row, !quoted, context).map(|()| &*row));
-        let Some(row) = encrypted else { return Outcome::Mismatch };
+        let turned = digits(text, quoted, &mut row)
+            .and_then(|row| self.turned(row, !quoted, turn).map(|()| &*row));
+        let Some(row) = turned else { return Outcome::Mismatch };
         if quoted {
             out.open();
             let mut next = row.iter();
@@ -91,12 +103,8 @@ impl EncryptDigits {
         Outcome::Replaced
     }
 
-    /// Encrypts the digits of a row that are not kept.
-    fn encrypt(self, row: &mut [u8], number: bool, context: &Context<'_>) -> Option<()> {
-        let cipher = context.keys?.cipher(|cipher| match cipher {
-            Cipher::Digits(digits) => Some(digits),
-            _ => None,
-        })?;
+    /// Turns the digits of a row that are not kept.
+    fn turned(self, row: &mut [u8], number: bool, turn: impl Turn) -> Option<()> {
         let last = row.len().checked_sub(usize::from(self.luhn))?;
         if self.luhn && check_digit(&row[..last]) != row[last] {
             return None;
@@ -104,11 +112,11 @@ impl EncryptDigits {
         let (kept, rest) = row.get_mut(..last)?.split_at_mut_checked(self.keep_first.into())?;
         if number && kept.is_empty() {
             (rest.len() >= NUMBER_DIGITS_MIN).then_some(())?;
-            walk(cipher, rest)?;
+            walk(turn, rest)?;
         } else {
             let mut tweak = [0; KEEP_MAX];
             tweak.iter_mut().zip(&*kept).for_each(|(byte, digit)| *byte = b'0' + digit);
-            cipher.encrypt(&tweak[..kept.len()], rest)?;
+            turn(&tweak[..kept.len()], rest)?;
         }
         if self.luhn {
             row[last] = check_digit(&row[..last]);
@@ -117,11 +125,22 @@ impl EncryptDigits {
     }
 }
 
-/// Encrypts until the first digit is not zero. The rows that begin otherwise are permuted among
+/// The cipher, forwards or backwards: turns a row of digits into another, by a tweak.
+trait Turn: Fn(&[u8], &mut [u8]) -> Option<()> {}
+impl<F: Fn(&[u8], &mut [u8]) -> Option<()>> Turn for F {}
+
+fn cipher(keys: &EpochKeys) -> Option<&Digits> {
+    keys.cipher(|cipher| match cipher {
+        Cipher::Digits(digits) => Some(digits),
+        _ => None,
+    })
+}
+
+/// Turns until the first digit is not zero. The rows that begin otherwise are permuted among
 /// themselves so ("cycle walking"): it ends, for the cycle leads back to where it began.
-fn walk(cipher: &Digits, row: &mut [u8]) -> Option<()> {
+fn walk(turn: impl Turn, row: &mut [u8]) -> Option<()> {
     loop {
-        cipher.encrypt(b"", row)?;
+        turn(b"", row)?;
         if row[0] != 0 {
             return Some(());
         }
@@ -161,6 +180,7 @@ mod tests {
     use super::*;
     use crate::keys::{Epoch, Pseudonyms, Purpose, Secret, Secrets};
 
+    /// What the transform makes of a value; it is held to come back.
     fn encrypted(transform: EncryptDigits, value: Scalar<'_>) -> String {
         let source = Pseudonyms::new(Secrets::from(Secret::new([1; 32])), "acme", Epoch::Never)
             .with([Purpose::Digits].into_iter().collect());
@@ -168,7 +188,18 @@ mod tests {
         let context = Context { keys: Some(&keys), ..Context::default() };
         let mut bytes = Vec::new();
         match transform.apply(value, &context, &mut Out::plain(&mut bytes)) {
-            Outcome::Replaced => String::from_utf8(bytes).unwrap(),
+            Outcome::Replaced => {
+                let after = String::from_utf8(bytes).unwrap();
+                let (again, before): (Scalar<'_>, _) = match value {
+                    Scalar::Number(before) => (Scalar::Number(&after), before),
+                    Scalar::Text(before) => (Scalar::Text(&after), before),
+                    _ => panic!("no digits"),
+                };
+                let mut back = Vec::new();
+                let undone = transform.undo(again, &keys, &mut Out::plain(&mut back));
+                assert_eq!((undone, &*back), (Outcome::Replaced, before.as_bytes()));
+                after
+            }
             other => format!("{other:?}"),
         }
     }

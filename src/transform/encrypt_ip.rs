@@ -6,8 +6,10 @@
 use super::address::{self, Found, push_v4, push_v6};
 use super::{Args, Context, Example, Kind, Outcome, Param, Shows, Spec, Transform};
 use crate::format::{Out, Scalar};
-use crate::keys::{Address, Cipher, Purpose};
-use std::net::Ipv6Addr;
+use crate::keys::{Address, Cipher, EpochKeys, Purpose};
+use data_encoding::HEXLOWER_PERMISSIVE;
+use std::net::{IpAddr, Ipv6Addr};
+use zeroize::Zeroizing;
 
 /// How addresses are encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,27 +18,32 @@ pub enum EncryptIp {
     Deterministic,
     /// As that, and networks stay networks.
     Prefix,
+    /// As that, the older way, for those who must agree with it.
+    CryptoPan,
     /// Another row of digits in each place.
     Nd,
     /// The same with the larger tweak.
     Ndx,
 }
 
-const MODES: [(&str, EncryptIp); 4] = [
+const MODES: [(&str, EncryptIp); 5] = [
     ("deterministic", EncryptIp::Deterministic),
     ("prefix", EncryptIp::Prefix),
+    ("cryptopan", EncryptIp::CryptoPan),
     ("nd", EncryptIp::Nd),
     ("ndx", EncryptIp::Ndx),
 ];
 
 pub(super) static SPEC: Spec = Spec {
     name: "encrypt_ip",
-    about: "Encrypts IP addresses (IPCrypt).",
+    about: "Encrypts IP addresses (IPCrypt, Crypto-PAn).",
     doc: "A string that is an IPv4 or IPv6 address, or a comma list of them, has each replaced, with a \
           key derived from the policy's `key` for tenant and epoch. `mode` says how:\n\n\
           - `deterministic`: the same address becomes the same IPv6 address (of an IPv4 one too).\n\
           - `prefix`: the same, and two addresses that share their first bits share as many \
           afterwards; IPv4 stays IPv4. Whoever knows some pairs knows the networks of others.\n\
+          - `cryptopan`: as `prefix`, by Crypto-PAn (Xu and others, 2002), for those who have to agree \
+          with traces that it has made. Else take `prefix`.\n\
           - `nd`, `ndx`: 48 or 64 hexadecimal digits, others in each place: nothing can be linked \
           without the key. The draft's random tweak, of 8 or 16 bytes, is drawn from topic, partition, \
           offset and the place in the record by a keyed hash, so that a record read again gets the \
@@ -46,7 +53,7 @@ pub(super) static SPEC: Spec = Spec {
     params: &[Param {
         name: "mode",
         kind: Kind::Word {
-            of: &["deterministic", "prefix", "nd", "ndx"],
+            of: &["deterministic", "prefix", "cryptopan", "nd", "ndx"],
             default: "deterministic",
         },
         doc: "how addresses are encrypted",
@@ -75,6 +82,7 @@ impl EncryptIp {
         match self {
             Self::Deterministic => Purpose::IpDeterministic,
             Self::Prefix => Purpose::IpPrefix,
+            Self::CryptoPan => Purpose::IpCryptoPan,
             Self::Nd => Purpose::IpNd,
             Self::Ndx => Purpose::IpNdx,
         }
@@ -105,6 +113,41 @@ impl EncryptIp {
         Outcome::Replaced
     }
 
+    /// The reverse of [`Self::apply`], for people: addresses are written canonically, so what was a
+    /// mapped IPv4 address is a bare one.
+    pub(super) fn undo(self, text: &str, keys: &EpochKeys, out: &mut Out<'_>) -> Outcome {
+        for (index, item) in text.split(',').enumerate() {
+            let (host, port) = host_and_port(item.trim_matches(' '));
+            let Some(before) = self.decrypted(host, keys) else { return Outcome::Mismatch };
+            let before = match Ipv6Addr::from(before).to_canonical() {
+                IpAddr::V6(before) if !port.is_empty() => format!("[{before}]"),
+                before => before.to_string(),
+            };
+            let before = Zeroizing::new(before);
+            out.push_plain(if index > 0 { b", " } else { b"" });
+            out.push_plain(before.as_bytes());
+            out.push_plain(port.as_bytes());
+        }
+        Outcome::Replaced
+    }
+
+    fn decrypted(self, host: &str, keys: &EpochKeys) -> Option<Address> {
+        let address = || match host.parse().ok()? {
+            IpAddr::V4(address) => Some(address.to_ipv6_mapped().octets()),
+            IpAddr::V6(address) => Some(address.octets()),
+        };
+        keys.cipher(|cipher| match (self, cipher) {
+            (Self::Deterministic, Cipher::IpDeterministic(cipher)) => {
+                Some(cipher.decrypt(address()?))
+            }
+            (Self::Prefix, Cipher::IpPrefix(cipher)) => Some(cipher.decrypt(address()?)),
+            (Self::CryptoPan, Cipher::IpCryptoPan(cipher)) => Some(cipher.decrypt(address()?)),
+            (Self::Nd, Cipher::IpNd(cipher)) => cipher.decrypt(&hex(host)?),
+            (Self::Ndx, Cipher::IpNdx(cipher)) => cipher.decrypt(&hex(host)?),
+            _ => None,
+        })
+    }
+
     /// Writes one address; `None` without a key, which the policy's check refuses.
     fn write(self, found: Found, context: &mut Context<'_>, out: &mut Out<'_>) -> Option<()> {
         let address = match found {
@@ -125,11 +168,15 @@ impl EncryptIp {
                     Cipher::IpPrefix(cipher) => Some(cipher),
                     _ => None,
                 })?;
-                let encrypt = || cipher.encrypt(address.octets());
-                let after = match &mut context.recent {
-                    Some(recent) => recent.encrypted(keys.serial(), address.octets(), encrypt),
-                    None => encrypt(),
-                };
+                let after = remembered(context, self, address, |bytes| cipher.encrypt(bytes));
+                push_address(found, after, out);
+            }
+            Self::CryptoPan => {
+                let cipher = keys.cipher(|cipher| match cipher {
+                    Cipher::IpCryptoPan(cipher) => Some(cipher),
+                    _ => None,
+                })?;
+                let after = remembered(context, self, address, |bytes| cipher.encrypt(bytes));
                 push_address(found, after, out);
             }
             Self::Nd => {
@@ -152,6 +199,36 @@ impl EncryptIp {
             }
         }
         Some(())
+    }
+}
+
+/// What stands before a port and without brackets, and the port with its colon.
+fn host_and_port(item: &str) -> (&str, &str) {
+    if let Some(inner) = item.strip_prefix('[') {
+        return inner.split_once(']').unwrap_or((inner, ""));
+    }
+    match item.split_once(':') {
+        Some((host, port)) if !port.contains(':') => (host, &item[host.len()..]),
+        _ => (item, ""),
+    }
+}
+
+fn hex<const BYTES: usize>(digits: &str) -> Option<[u8; BYTES]> {
+    HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?.try_into().ok()
+}
+
+/// What `encrypt` makes of an address in a mode, or made of it a moment ago.
+fn remembered(
+    context: &mut Context<'_>,
+    mode: EncryptIp,
+    address: Ipv6Addr,
+    encrypt: impl FnOnce(Address) -> Address,
+) -> Address {
+    let serial = context.keys.map_or(0, EpochKeys::serial);
+    let before = address.octets();
+    match &mut context.recent {
+        Some(recent) => recent.encrypted((serial, mode), before, || encrypt(before)),
+        None => encrypt(before),
     }
 }
 

@@ -341,6 +341,22 @@ impl Transform {
         }
     }
 
+    /// Can those with the key read back what it wrote, by [`Self::undo`]?
+    #[must_use]
+    pub const fn undoes(&self) -> bool {
+        matches!(self, Self::EncryptIp(_) | Self::EncryptDigits(_))
+    }
+
+    /// Writes the value that became this one, by these keys; wrong ones make another value of it,
+    /// for nothing in it tells. Not for the way of the records: it allocates.
+    pub fn undo(&self, value: Scalar<'_>, keys: &EpochKeys, out: &mut Out<'_>) -> Outcome {
+        match (self, value) {
+            (Self::EncryptIp(encrypt_ip), Scalar::Text(text)) => encrypt_ip.undo(text, keys, out),
+            (Self::EncryptDigits(digits), value) => digits.undo(value, keys, out),
+            _ => Outcome::Mismatch,
+        }
+    }
+
     /// Does the work on an array or object that it takes whole ([`Spec::whole`]).
     pub fn apply_whole(&self, container: Container, out: &mut Out<'_>) -> Outcome {
         match self {

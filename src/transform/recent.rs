@@ -2,11 +2,15 @@
 //!
 //! Prefix-preserving encryption of an IPv6 address takes 256 blocks of AES, and the addresses of a
 //! topic come again and again. One cache serves a lane: a slot an address, the last one in wins. It
-//! knows for which keys each was made, so that tenants and epochs don't mix.
+//! knows with which keys and how each was made, so that tenants, epochs and rules don't mix.
 
+use super::encrypt_ip::EncryptIp;
 use crate::keys::Address;
 
-/// Slots: with 40 bytes each they fit the second-level cache.
+/// The keys' serial number, and the mode.
+type With = (u64, EncryptIp);
+
+/// Slots: with 48 bytes each they fit the second-level cache.
 const SLOTS: usize = 4096;
 
 /// A lane's memory of encrypted addresses. It holds pieces of records, so it has no `Debug`.
@@ -16,28 +20,32 @@ pub struct Recent {
     slots: Vec<Slot>,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Slot {
-    /// Of the keys; no keys have 0.
-    serial: u64,
+    with: With,
     before: Address,
     after: Address,
 }
 
+impl Slot {
+    /// No keys have the number 0.
+    const EMPTY: Self = Self { with: (0, EncryptIp::Prefix), before: [0; 16], after: [0; 16] };
+}
+
 impl Recent {
-    /// What `make` made of this address with these keys, now or before.
+    /// What `make` made of this address so, now or before.
     pub(super) fn encrypted(
         &mut self,
-        serial: u64,
+        with: With,
         before: Address,
         make: impl FnOnce() -> Address,
     ) -> Address {
         if self.slots.is_empty() {
-            self.slots.resize(SLOTS, Slot::default());
+            self.slots.resize(SLOTS, Slot::EMPTY);
         }
-        let slot = &mut self.slots[place(serial, before)];
-        if slot.serial != serial || slot.before != before {
-            *slot = Slot { serial, before, after: make() };
+        let slot = &mut self.slots[place(with.0, before)];
+        if slot.with != with || slot.before != before {
+            *slot = Slot { with, before, after: make() };
         }
         slot.after
     }
@@ -59,7 +67,8 @@ mod tests {
         let mut made = 0;
         for _ in 0..2 {
             for (serial, address) in [(1, [0; 16]), (2, [0; 16]), (1, [1; 16])] {
-                let after = recent.encrypted(serial, address, || {
+                let with = (serial, EncryptIp::Prefix);
+                let after = recent.encrypted(with, address, || {
                     made += 1;
                     [serial as u8 + address[0]; 16]
                 });
@@ -67,5 +76,7 @@ mod tests {
             }
         }
         assert_eq!(made, 3);
+        let other = recent.encrypted((1, EncryptIp::CryptoPan), [1; 16], || [7; 16]);
+        assert_eq!(other, [7; 16]);
     }
 }

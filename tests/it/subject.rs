@@ -1,7 +1,7 @@
 //! A person's request: what became of a value, and what a token stood for. Both held to what `filter`
 //! does.
 
-use crate::cli::{Run, run};
+use crate::cli::{Run, limpid, run};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -189,4 +189,140 @@ fn what_is_destroyed_is_revealed_to_nobody() {
     assert_eq!(scene.reveal(&["--tenant", "acme", token], "").stdout, "\"canary\"\n");
     scene.keys(&["destroy", "acme", "--before", "2026-02-01", "--yes"]);
     assert_eq!(scene.reveal(&["--tenant", "acme", token], "").stdout, "null\n");
+}
+
+const CAFE: &str = "tenant: cafe\nversion: 1\nkey: acme\nepoch: 30d\nrules:\n  \
+                    - {fields: one, do: encrypt_ip}\n  \
+                    - {fields: two, do: encrypt_ip, mode: prefix}\n  \
+                    - {fields: three, do: encrypt_ip, mode: cryptopan}\n  \
+                    - {fields: four, do: encrypt_ip, mode: nd}\n  \
+                    - {fields: five, do: encrypt_ip, mode: ndx}\n  \
+                    - {fields: card, do: encrypt_digits, keep_first: 6, luhn: true}\n  \
+                    - {fields: phone, do: encrypt_digits}\n";
+
+impl Scene {
+    fn decrypt(&self, policy: &str, args: &[&str], values: &str) -> Run {
+        fs::write(self.path("policy.yaml"), policy).unwrap();
+        let texts = [self.text("policy.yaml"), self.text("keyring"), self.text("log")];
+        let [policy, keys, log] = texts.each_ref().map(String::as_str);
+        let head = ["decrypt", "--policy", policy, "--keys", keys, "--log", log];
+        run(&[&head[..], &["--reason", "case 9"], args].concat(), values.as_bytes())
+    }
+
+    /// What `filter` makes of a record under this policy, in the middle of January.
+    fn encrypted(&self, policy: &str, record: &str) -> Value {
+        fs::write(self.path("policies/cafe.yaml"), policy).unwrap();
+        self.filtered("cafe", "2026-01-15T12:00:00Z", record)
+    }
+}
+
+#[test]
+fn whatever_was_encrypted_comes_back_and_leaves_a_trace() {
+    let scene = Scene::new();
+    let at = "2026-01-15T12:00:00Z";
+    for (dressed, back) in [
+        ("203.0.113.77", "203.0.113.77"),
+        ("203.0.113.77:443", "203.0.113.77:443"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("[2001:db8::1]:80", "[2001:db8::1]:80"),
+        ("::ffff:1.2.3.4, 10.0.0.1", "1.2.3.4, 10.0.0.1"),
+    ] {
+        for (rule, field) in ["one", "two", "three", "four", "five"].into_iter().enumerate() {
+            let clean = scene.encrypted(CAFE, &format!("{{\"{field}\":\"{dressed}\"}}"));
+            let clean = clean[field].as_str().unwrap();
+            assert_ne!(clean, dressed);
+            let number = (rule + 1).to_string();
+            let done = scene.decrypt(CAFE, &["--at", at, "--rule", &number, clean], "");
+            assert_eq!(done.stdout, format!("\"{back}\"\n"), "{field} {}", done.stderr);
+            assert_eq!(done.code, Some(0));
+            let told = format!("{:?}{}", scene.log(), done.stderr);
+            assert!(!told.contains(dressed) && !told.contains(clean), "{told}");
+        }
+    }
+    let record = r#"{"card":"4111 1111 1111 1111","phone":1701234567}"#;
+    let clean = scene.encrypted(CAFE, record);
+    let card = format!("{}\nno card\n", clean["card"].as_str().unwrap());
+    let done = scene.decrypt(CAFE, &["--at", at, "--rule", "6"], &card);
+    assert_eq!((done.code, &*done.stdout), (Some(1), "\"4111 1111 1111 1111\"\nnull\n"));
+    let phone = clean["phone"].to_string();
+    let done = scene.decrypt(CAFE, &["--at", at, "--rule", "7", "--number", &phone], "");
+    assert_eq!((done.code, &*done.stdout), (Some(0), "1701234567\n"));
+    let last = scene.log().pop().unwrap();
+    let told = ["operation", "reason", "tenant", "rule", "outcome"].map(|name| last[name].clone());
+    assert_eq!(
+        told,
+        ["decrypt", "case 9", "cafe", "7 encrypt_digits", "revealed"].map(Value::from)
+    );
+}
+
+#[test]
+fn what_decrypt_is_not_told_it_asks_for() {
+    let scene = Scene::new();
+    let refused = |policy: &str, args: &[&str], why: &str| {
+        let done = scene.decrypt(policy, args, "1.2.3.4\n");
+        assert_eq!((done.code, &*done.stdout), (Some(2), ""), "{}", done.stderr);
+        assert!(done.stderr.contains(why), "{}", done.stderr);
+        assert!(!scene.path("log").exists(), "nothing was done");
+    };
+    refused(CAFE, &["--rule", "1"], "say with `--at`");
+    refused(CAFE, &["--at", "2026-01-15"], "`--rule`: 1 encrypt_ip, 2 encrypt_ip");
+    refused(ACME, &["--at", "2026-01-15"], "no rule of this policy encrypts");
+    refused(&format!("{CAFE}  - {{fields: x, do: drop}}\n"), &["--rule", "8"], "rule 8 encrypts");
+    let one = "tenant: cafe\nversion: 1\nkey: acme\nrules:\n  - {fields: ip, do: encrypt_ip}\n";
+    let clean = scene.encrypted(one, r#"{"ip":"192.0.2.1"}"#);
+    let done = scene.decrypt(one, &[clean["ip"].as_str().unwrap()], "");
+    assert_eq!(done.stdout, "\"192.0.2.1\"\n", "one rule, one key: nothing to ask for");
+}
+
+#[test]
+fn a_log_of_operations_is_verified() {
+    let scene = Scene::new();
+    let log = scene.text("log");
+    let verify =
+        |args: &[&str]| run(&[&["operations", "verify", log.as_str()], args].concat(), b"");
+    assert_eq!(verify(&[]).code, Some(2), "there is none");
+    scene.reveal(&["--tenant", "acme", "no token"], "");
+    let one = verify(&[]);
+    assert_eq!(one.code, Some(0), "{}", one.stderr);
+    assert!(one.stdout.contains("log: 1 entries, whole; the last hash is "), "{}", one.stdout);
+    let first = one.stdout.trim_end().rsplit(' ').next().unwrap();
+    let whole = fs::read_to_string(&log).unwrap();
+    scene.reveal(&["--tenant", "acme", "no token"], "");
+    assert_eq!(verify(&["--hash", first]).code, Some(0), "it goes on from there");
+    let end = verify(&[]).stdout;
+    let second = end.trim_end().rsplit(' ').next().unwrap();
+    fs::write(&log, &whole).unwrap();
+    assert_eq!(verify(&[]).code, Some(0), "what is cut off leaves a whole chain");
+    let cut = verify(&["--hash", second]);
+    assert_eq!(cut.code, Some(1));
+    assert!(cut.stdout.contains("the log was cut off"), "{}", cut.stdout);
+    fs::write(&log, whole.replace("case 7", "case 8")).unwrap();
+    let changed = verify(&[]);
+    assert_eq!(changed.code, Some(1));
+    assert!(changed.stdout.contains("entry 1 does not follow"), "{}", changed.stdout);
+    assert_eq!(verify(&["--hash", "12"]).code, Some(2));
+}
+
+/// Where the service can read its keyring, people can, too.
+#[test]
+fn keys_come_from_wherever_a_keyring_is() {
+    let scene = Scene::new();
+    let path = scene.text("keyring");
+    let command = format!("command:cat {path}");
+    let policies = scene.text("policies");
+    let head = ["pseudonym", "--policy", &policies, "--tenant", "beta", "--until", "2026-06-01"];
+    let args = |keys| [&head[..], &["--keys", keys, "jane"]].concat();
+    let from_file = run(&args(&path), b"");
+    assert_eq!(from_file.code, Some(0), "{}", from_file.stderr);
+    assert_eq!(run(&args(&command), b"").stdout, from_file.stdout);
+    let mut from_variable = limpid(&args("env:LIMPID_TEST_KEYRING"));
+    from_variable.env("LIMPID_TEST_KEYRING", fs::read_to_string(&path).unwrap());
+    let from_variable = from_variable.output().unwrap();
+    assert_eq!(String::from_utf8(from_variable.stdout).unwrap(), from_file.stdout);
+    let listed = |keys| run(&["keys", "list", "--keys", keys], b"").stdout;
+    assert!(listed(&command).contains("acme  from the beginning"));
+    assert_eq!(listed(&command), listed(&path));
+    let failed = run(&args("command:false"), b"");
+    assert_eq!(failed.code, Some(2));
+    assert!(failed.stderr.contains("command false"), "{}", failed.stderr);
 }

@@ -80,8 +80,8 @@ fn epoch_keys(vector: &Value) -> EpochKeys {
     let secret = HEXLOWER.decode(text(vector, "secret").as_bytes()).unwrap();
     let secret = Secrets::from(Secret::new(secret.try_into().unwrap()));
     let epoch = Epoch::every_ms(vector["epoch_ms"].as_u64().unwrap());
-    use Purpose::{Date, Digits, IpDeterministic, IpNd, IpNdx, IpPrefix, Token};
-    let purposes = [IpDeterministic, IpPrefix, IpNd, IpNdx, Date, Digits, Token];
+    use Purpose::{Date, Digits, IpCryptoPan, IpDeterministic, IpNd, IpNdx, IpPrefix, Token};
+    let purposes = [IpDeterministic, IpPrefix, IpCryptoPan, IpNd, IpNdx, Date, Digits, Token];
     let source =
         Pseudonyms::new(secret, text(vector, "tenant"), epoch).with(purposes.into_iter().collect());
     source.keys(source.period(vector["timestamp_ms"].as_i64()).unwrap())
@@ -120,7 +120,7 @@ fn addresses_are_those_of_the_vectors() {
         let place = (place, int("drawn").try_into().unwrap());
         let ip = Scalar::Text(text(vector, "ip"));
         let made = |mode| written("encrypt_ip", &[Arg::Word(mode)], ip, &keys, place);
-        for mode in ["deterministic", "prefix", "ndx"] {
+        for mode in ["deterministic", "prefix", "cryptopan", "ndx"] {
             assert_eq!(made(mode), text(vector, mode), "{mode} {vector}");
         }
         assert_eq!(made("nd")[..16], *text(vector, "nd_tweak"), "{vector}");

@@ -14,6 +14,14 @@ def prefix(key, wide, bits):
         flips = flips << 1 | (aes(key[:16], padded)[15] ^ aes(key[16:], padded)[15]) & 1
     return (wide ^ flips) % 2**bits
 
+def cryptopan(key, ip, bits):
+    flips, pad = 0, int.from_bytes(aes(key[:16], key[16:]), "big")
+    for i in range(bits):
+        rest = 128 - i
+        block = (ip >> (bits - i) << rest | pad % (1 << rest)).to_bytes(16, "big")
+        flips = flips << 1 | aes(key[:16], block)[0] >> 7
+    return ip ^ flips
+
 def vector(secret, tenant, length, at, place, text):
     name, number = tenant.encode(), at // length if length else 0
     material = secret + struct.pack("<I", len(name)) + name + struct.pack("<Qq", length, number)
@@ -30,6 +38,7 @@ def vector(secret, tenant, length, at, place, text):
             "topic": topic, "partition": partition, "offset": offset, "drawn": drawn, "ip": text,
             "deterministic": str(ipaddress.IPv6Address(aes(key("deterministic", 16), block))),
             "prefix": str(type(ip)(prefix(key("prefix", 32), wide, ip.max_prefixlen))),
+            "cryptopan": str(type(ip)(cryptopan(key("cryptopan", 32), int(ip), ip.max_prefixlen))),
             "nd_tweak": tweak[:8].hex(), "ndx": (tweak + xor(aes(first, xor(block, mask)), mask)).hex()}
 
 DAY, A, B = 86_400_000, bytes(range(32)), bytes(range(32, 64))

@@ -13,6 +13,22 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
+/// What a keyring holds that is only looked at, wherever it is; the file `-` is standard input.
+pub fn draft(source: &SecretSource) -> Result<Draft> {
+    match source {
+        SecretSource::File(path) => Ok(KeyringFile::read(path)?.draft),
+        other => drafted(other),
+    }
+}
+
+/// What a source's text says.
+fn drafted(source: &SecretSource) -> Result<Draft> {
+    let bytes = source.read()?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| Error::usage(format!("{source}: not a text in UTF-8")))?;
+    Draft::new(&source.to_string(), text)
+}
+
 /// A keyring that is being changed.
 pub struct KeyringFile {
     /// `None`: standard input, and the new one goes to standard output.
@@ -33,11 +49,8 @@ impl KeyringFile {
         }
         // A link stays a link: what it leads to is changed.
         let path = fs::canonicalize(path).map_err(|error| told(&path.display(), &error))?;
-        let bytes = SecretSource::File(path.clone()).read()?;
-        let name = path.display().to_string();
-        let text = std::str::from_utf8(&bytes)
-            .map_err(|_| Error::usage(format!("{name}: not a text in UTF-8")))?;
-        Ok(Self { draft: Draft::new(&name, text)?, path: Some(path) })
+        let draft = drafted(&SecretSource::File(path.clone()))?;
+        Ok(Self { draft, path: Some(path) })
     }
 
     /// Puts a new text in its place.

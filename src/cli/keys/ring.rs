@@ -1,11 +1,11 @@
 //! `limpid keys list`, `rotate` and `destroy`: the secrets of a keyring over time.
 
-use super::file::KeyringFile;
+use super::file::{self, KeyringFile};
 use super::{print, today};
 use crate::clock::now_ms;
 use crate::document::units::duration;
 use crate::error::{Error, Result};
-use crate::keys::{Draft, Entries, Row, Secret, record_time_ms};
+use crate::keys::{Draft, Entries, Row, Secret, SecretSource, record_time_ms};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -14,9 +14,9 @@ use std::time::Duration;
 /// Arguments of `limpid keys list`.
 #[derive(clap::Args)]
 pub struct ListArgs {
-    /// The keyring; `-`: standard input
-    #[arg(short, long, value_name = "FILE")]
-    keys: PathBuf,
+    /// The keyring: a file, `-` for standard input, `env:NAME` or `command:PROGRAM ARGUMENT…`
+    #[arg(short, long, value_name = "SOURCE")]
+    keys: SecretSource,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -76,14 +76,14 @@ const DAY_MS: i64 = 86_400_000;
 
 /// Runs `limpid keys list`.
 pub fn list(args: &ListArgs) -> Result<()> {
-    let file = KeyringFile::read(&args.keys)?;
+    let draft = file::draft(&args.keys)?;
     let now = now_ms();
     if args.json {
-        let names = file.draft.entries().iter().map(|entries| name_json(entries, now));
+        let names = draft.entries().iter().map(|entries| name_json(entries, now));
         return print(&format!("{:#}\n", Value::from_iter(names)));
     }
     let mut lines = String::new();
-    for entries in file.draft.entries() {
+    for entries in draft.entries() {
         for (row, until) in spans(&entries.rows) {
             lines += &format!(
                 "{}  from {}  until {}  {}{}{}\n",

@@ -173,6 +173,7 @@ fn form_arguments(form: &Form) -> (&'static str, Vec<(&'static str, Arg)>) {
             let word = match mode {
                 Mode::Deterministic => "deterministic",
                 Mode::Prefix => "prefix",
+                Mode::CryptoPan => "cryptopan",
                 Mode::Nd => "nd",
                 Mode::Ndx => "ndx",
             };
@@ -249,8 +250,8 @@ fn argument(param: &Param, given: &[(&str, Arg)]) -> Arg {
 }
 
 fn every_purpose() -> Purposes {
-    use Purpose::{Date, Digits, IpDeterministic, IpNd, IpNdx, IpPrefix, Token};
-    [IpDeterministic, IpPrefix, IpNd, IpNdx, Date, Digits, Token].into_iter().collect()
+    use Purpose::{Date, Digits, IpCryptoPan, IpDeterministic, IpNd, IpNdx, IpPrefix, Token};
+    [IpDeterministic, IpPrefix, IpCryptoPan, IpNd, IpNdx, Date, Digits, Token].into_iter().collect()
 }
 
 /// limpid's own keys of made policies at [`TIMESTAMP_MS`].

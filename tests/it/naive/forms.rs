@@ -79,6 +79,7 @@ pub enum Path {
 pub enum Mode {
     Deterministic,
     Prefix,
+    CryptoPan,
     Nd,
     Ndx,
 }
@@ -574,6 +575,7 @@ fn encrypted_one(mode: Mode, dressed: &str, address: IpAddr, keys: &Keys) -> Str
             let key = keys.derive("limpid encrypt_ip prefix v1");
             ipcrypt_rs::IpcryptPfx::new(key).encrypt_ipaddr(address)
         }
+        Mode::CryptoPan => cryptopan(address, &keys.derive("limpid encrypt_ip cryptopan v1")),
         Mode::Nd => {
             let key = keys.derive("limpid encrypt_ip nd v1");
             let tweak = Some(keys.tweak());
@@ -592,6 +594,41 @@ fn encrypted_one(mode: Mode, dressed: &str, address: IpAddr, keys: &Keys) -> Str
         IpAddr::V4(address) if !is_v4 => worn(&format!("::ffff:{address}"), bracketed, port),
         IpAddr::V6(_) if is_v4 && !port.is_empty() => worn(&address.to_string(), true, port),
         address => worn(&address.to_string(), bracketed, port),
+    }
+}
+
+/// Crypto-PAn as the paper has it: bit by bit, each bit flipped by the cipher's answer to all before it.
+fn cryptopan(address: IpAddr, key: &[u8; 32]) -> IpAddr {
+    let aes = |block: [u8; 16]| -> [u8; 16] {
+        use aes::cipher::{BlockCipherEncrypt, KeyInit};
+        let (key, _) = key.split_first_chunk::<16>().expect("long enough");
+        let mut block = aes::Block::from(block);
+        aes::Aes128Enc::new(key.into()).encrypt_block(&mut block);
+        block.into()
+    };
+    let bits = |bytes: &[u8]| -> Vec<bool> {
+        bytes.iter().flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1 == 1)).collect()
+    };
+    let bytes = |bits: &[bool]| -> Vec<u8> {
+        bits.chunks(8)
+            .map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | u8::from(*bit)))
+            .collect()
+    };
+    let pad = bits(&aes(*key.last_chunk().expect("long enough")));
+    let before = match address {
+        IpAddr::V4(address) => bits(&address.octets()),
+        IpAddr::V6(address) => bits(&address.octets()),
+    };
+    let after: Vec<bool> = (0..before.len())
+        .map(|at| {
+            let asked = [&before[..at], &pad[at..]].concat();
+            before[at] ^ bits(&aes(bytes(&asked).try_into().expect("a block")))[0]
+        })
+        .collect();
+    let after = bytes(&after);
+    match address {
+        IpAddr::V4(_) => IpAddr::from(<[u8; 4]>::try_from(after).expect("as long")),
+        IpAddr::V6(_) => IpAddr::from(<[u8; 16]>::try_from(after).expect("as long")),
     }
 }
 

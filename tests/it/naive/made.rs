@@ -704,7 +704,8 @@ fn form(choices: &mut Choices<'_>) -> Form {
             prefix: choices.of(&["", "u_"]).to_owned(),
         },
         4 => Form::EncryptIp(
-            [Mode::Deterministic, Mode::Prefix, Mode::Nd, Mode::Ndx][choices.below(4)],
+            [Mode::Deterministic, Mode::Prefix, Mode::CryptoPan, Mode::Nd, Mode::Ndx]
+                [choices.below(5)],
         ),
         5 => Form::EncryptDigits {
             keep_first: [0, 6, 8][choices.below(3)],
