@@ -124,6 +124,7 @@ impl Engine {
             self.keys.clear();
             self.keys.resize_with(policies.plans().len(), || None);
             self.generation = policies.generation();
+            self.last_slot = usize::MAX;
         }
         batch.begin(policies);
         let cleaned = guarded(|| self.clean_inner(policies, route, record, batch, watch));
@@ -142,7 +143,8 @@ impl Engine {
             return Err(Reason::Limits);
         }
         let depth = self.limits.depth;
-        let slot = tenant::slot(policies, route, record, depth, &mut self.scratch)?;
+        let (last, scratch) = (self.last_slot, &mut self.scratch);
+        let slot = tenant::slot(policies, route, record, last, depth, scratch)?;
         let slot = slot.ok_or(Reason::Tenant)?;
         let plan = policies.plan(slot);
         prefetch(std::slice::from_ref(plan));
