@@ -8,9 +8,10 @@
 //! ```
 //! Throughput: the kinds of delivery in turns over the same records, which were produced before;
 //! measured is the middle four fifths of each run. Delay: events are produced at half of the median
-//! throughput of the same kind (or at `--rate` records a second), each with the time at which it was
-//! given to its producer; so the delay has that producer's linger of 5 ms in it. Generator, limpid
-//! and reader share one process, and the machine with the broker.
+//! throughput of the same kind (or at `--rate` records a second). The broker notes when it appends a raw
+//! record, and limpid keeps a record's time: so the delay is from there until a reader of committed
+//! records has the clean one. Generator, limpid and reader share one process, and the machine with
+//! the broker. `--turns 0` leaves throughput out, `--seconds 0` delay.
 
 use limpid::config::{self, Config};
 use limpid::demo::events::Events;
@@ -30,12 +31,15 @@ const PARTITIONS: i32 = 8;
 const PATIENCE: Duration = Duration::from_secs(180);
 /// How often progress is looked at.
 const LOOK: Duration = Duration::from_millis(5);
-/// What a delay's measurement begins with and does not count: joining the group, warming up.
-const WARM_UP: Duration = Duration::from_secs(5);
+/// What a delay's measurement begins with and does not count.
+const WARM_UP: Duration = Duration::from_secs(3);
 /// Transactions are to leave this share of the throughput without.
 const SHARE: f64 = 0.97;
 /// The delay that 99 of 100 records are to stay under.
 const DELAY_MS: f64 = 150.0;
+
+/// How many events differ.
+const EVENTS: usize = 20_000;
 
 const KINDS: [(&str, &str); 3] = [
     ("at least once", "delivery: at_least_once"),
@@ -52,7 +56,7 @@ fn main() -> ExitCode {
     let bench = Bench::new(brokers);
     let mut figures = Vec::new();
     let speeds = bench.throughput(&options, &mut figures);
-    for (kind, speed) in (0..KINDS.len()).zip(speeds).skip(1) {
+    for (kind, speed) in (0..KINDS.len()).zip(speeds).skip(1).filter(|_| options.seconds > 0) {
         bench.delay(kind, options.rate.unwrap_or(speed / 2.0), &options, &mut figures);
     }
     if let Some(path) = &options.json {
@@ -107,11 +111,12 @@ impl Bench {
     }
 
     /// Topics of their own: raw, clean, quarantine.
-    fn topics(&self, name: &str) -> (Cluster, [String; 3]) {
+    fn topics(&self, name: &str) -> ([Cluster; 2], [String; 3]) {
         let since = UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis());
         let topics = ["raw", "clean", "quarantine"].map(|it| format!("bench-{name}-{since}-{it}"));
-        let cluster = Cluster::real(&self.brokers, topics.to_vec(), PARTITIONS);
-        (cluster.unwrap_or_else(|error| panic!("{error}")), topics)
+        let raw = Cluster::dated(&self.brokers, topics[..1].to_vec(), PARTITIONS);
+        let others = Cluster::real(&self.brokers, topics[1..].to_vec(), PARTITIONS);
+        ([raw, others].map(|made| made.unwrap_or_else(|error| panic!("{error}"))), topics)
     }
 
     fn config(&self, kind: usize, [raw, clean, quarantine]: &[String; 3]) -> Config {
@@ -144,8 +149,10 @@ impl Bench {
 
     /// Records a second of each kind: the median of its turns.
     fn throughput(&self, options: &Options, figures: &mut Vec<Value>) -> Vec<f64> {
-        let (cluster, topics) = self.topics("throughput");
-        fill(&cluster, &topics[0], options.records);
+        let ([cluster, _others], topics) = self.topics("throughput");
+        if options.turns > 0 {
+            fill(&cluster, &topics[0], options.records);
+        }
         let mut speeds = vec![Vec::new(); KINDS.len()];
         for turn in 0..options.turns {
             // Who begins changes from turn to turn.
@@ -169,11 +176,14 @@ impl Bench {
 
     /// Delays at so many records a second.
     fn delay(&self, kind: usize, rate: f64, options: &Options, figures: &mut Vec<Value>) {
-        let (cluster, topics) = self.topics("delay");
+        let ([cluster, _others], topics) = self.topics("delay");
         let config = self.config(kind, &topics);
         let feed = cluster.feed().unwrap_or_else(|error| panic!("{error}"));
         let stop = AtomicBool::new(false);
-        let delays = self.serve(&config, |_| {
+        let delays = self.serve(&config, |metrics| {
+            // Joining takes seconds: what waits after it would be measured, too.
+            Source::new().send(&feed, &topics[0], 0);
+            await_at_least(1, &|| metrics.totals().routes[0].delivered);
             thread::scope(|scope| {
                 scope.spawn(|| produce(&feed, &topics[0], rate, &stop));
                 let delays = read(&cluster, &topics[1], Duration::from_secs(options.seconds));
@@ -181,7 +191,7 @@ impl Bench {
                 delays
             })
         });
-        let read = delays.len() as f64 / options.seconds as f64;
+        let read = delays.len() as f64 / options.seconds as f64 * f64::from(PARTITIONS);
         let [half, most, worst] = [0.5, 0.99, 1.0].map(|share| quantile(delays.clone(), share));
         println!(
             "{}: at {rate:.0} records/s ({read:.0} read): delay p50 {half:.0} ms, p99 {most:.0} ms, \
@@ -198,7 +208,7 @@ impl Bench {
 /// Produces the records that throughput is measured on.
 fn fill(cluster: &Cluster, raw: &str, records: u64) {
     let feed = cluster.feed().unwrap_or_else(|error| panic!("{error}"));
-    let mut source = Source::default();
+    let source = Source::new();
     for number in 0..records {
         source.send(&feed, raw, number);
     }
@@ -229,7 +239,7 @@ fn await_at_least(wanted: u64, count: &impl Fn() -> u64) -> u64 {
 
 /// Produces at a steady rate until it is stopped.
 fn produce(feed: &Feed, raw: &str, rate: f64, stop: &AtomicBool) {
-    let (mut source, begin, mut number) = (Source::default(), Instant::now(), 0_u64);
+    let (source, begin, mut number) = (Source::new(), Instant::now(), 0_u64);
     while !stop.load(Ordering::Relaxed) {
         let due = begin.elapsed().as_secs_f64() * rate;
         while (number as f64) < due {
@@ -240,59 +250,51 @@ fn produce(feed: &Feed, raw: &str, rate: f64, stop: &AtomicBool) {
     }
 }
 
-/// Reads committed records, and says how old each was, in milliseconds.
+/// Reads committed records of one partition, for all fare alike, and says how old each was, in milliseconds.
 fn read(cluster: &Cluster, clean: &str, time: Duration) -> Vec<f64> {
-    let tap = cluster.tap(&[clean.to_owned()], PARTITIONS);
+    let tap = cluster.tap(&[clean.to_owned()], 1);
     let tap = tap.unwrap_or_else(|error| panic!("{error}"));
     let (begin, mut delays) = (Instant::now(), Vec::new());
     while begin.elapsed() < WARM_UP + time {
-        let made = tap.next(LOOK, |tapped| tapped.value().map(made_at));
-        let Ok(Some(Some(made))) = made else { continue };
+        let delay = tap.next(LOOK, |tapped| tapped.timestamp_ms().map(|at| now_ms() - at));
+        let Ok(Some(Some(delay))) = delay else { continue };
         if begin.elapsed() > WARM_UP {
-            delays.push((micros() - made) as f64 / 1_000.0);
+            delays.push(delay as f64);
         }
     }
     assert!(!delays.is_empty(), "nothing was read");
     delays
 }
 
-/// Web events, each with the time at which it was made as its first member.
+/// Web events, made beforehand: what is measured shares the machine with who makes them.
 struct Source {
-    events: Events,
-    value: Vec<u8>,
-    event: Vec<u8>,
+    keys: Vec<String>,
+    events: Vec<Vec<u8>>,
 }
-
-impl Default for Source {
-    fn default() -> Self {
-        Self { events: Events::new(20_261_124), value: Vec::new(), event: Vec::new() }
-    }
-}
-
-const MADE: &str = "{\"made\":";
-const MADE_DIGITS: usize = 16;
 
 impl Source {
-    fn send(&mut self, feed: &Feed, raw: &str, number: u64) {
-        self.event.clear();
-        self.events.web(&mut self.event);
-        self.value.clear();
-        self.value.extend_from_slice(format!("{MADE}{:0MADE_DIGITS$},", micros()).as_bytes());
-        self.value.extend_from_slice(&self.event[1..]);
-        let headers: [(Vec<u8>, Option<Vec<u8>>); 0] = [];
-        let key = (number % 5_000).to_string();
-        let sent = feed.send(raw, key.as_bytes(), &self.value, &headers.to_vec());
+    fn new() -> Self {
+        let mut events = Events::new(20_261_124);
+        let event = |_| {
+            let mut event = Vec::new();
+            events.web(&mut event);
+            event
+        };
+        let keys = (0..5_000).map(|key: usize| key.to_string()).collect();
+        Self { keys, events: (0..EVENTS).map(event).collect() }
+    }
+
+    fn send(&self, feed: &Feed, raw: &str, number: u64) {
+        let number = usize::try_from(number).expect("64 bits");
+        let (key, value) =
+            (&self.keys[number % self.keys.len()], &self.events[number % self.events.len()]);
+        let sent = feed.send(raw, key.as_bytes(), value, &Vec::new());
         sent.unwrap_or_else(|error| panic!("{error}"));
     }
 }
 
-fn made_at(value: &[u8]) -> i64 {
-    let digits = value.get(MADE.len()..MADE.len() + MADE_DIGITS).unwrap_or_default();
-    std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok()).expect("a time")
-}
-
-fn micros() -> i64 {
-    UNIX_EPOCH.elapsed().map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(0))
+fn now_ms() -> i64 {
+    UNIX_EPOCH.elapsed().map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(0))
 }
 
 fn quantile(mut values: Vec<f64>, share: f64) -> f64 {

@@ -132,12 +132,12 @@ pub enum Tuning {
 }
 
 impl Tuning {
-    /// From one commit to the next, in milliseconds.
+    /// From one commit to the next at least and at most, in milliseconds.
     #[must_use]
-    pub const fn commit_every_ms(self) -> u64 {
+    pub const fn commit_every_ms(self) -> (u64, u64) {
         match self {
-            Self::Latency => 40,
-            Self::Throughput => 200,
+            Self::Latency => (20, 60),
+            Self::Throughput => (40, 200),
         }
     }
 
@@ -145,8 +145,8 @@ impl Tuning {
     #[must_use]
     pub const fn linger_ms(self) -> u64 {
         match self {
-            Self::Latency => 5,
-            Self::Throughput => 10,
+            Self::Latency => 1,
+            Self::Throughput => 2,
         }
     }
 
@@ -154,7 +154,7 @@ impl Tuning {
     #[must_use]
     pub const fn transaction_bytes(self) -> usize {
         match self {
-            Self::Latency => 8 << 20,
+            Self::Latency => 16 << 20,
             Self::Throughput => 32 << 20,
         }
     }

@@ -140,7 +140,9 @@ impl<'a> Table<'a> {
         }
     }
 
-    fn has(&self, name: &str) -> bool {
+    /// Is there such a key?
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == name)
     }
 

@@ -124,11 +124,23 @@ impl Engine {
             self.keys.clear();
             self.keys.resize_with(policies.plans().len(), || None);
             self.generation = policies.generation();
-            self.last_slot = usize::MAX;
         }
         batch.begin(policies);
         let cleaned = guarded(|| self.clean_inner(policies, route, record, batch, watch));
         batch.finish(route.index, record, cleaned);
+    }
+
+    /// Whose record it is: the slot of the plan that would serve it; `None`: none would.
+    ///
+    /// # Errors
+    /// Its value would have to be read for that, and cannot be.
+    pub fn slot(
+        &mut self,
+        policies: &Policies,
+        route: &Route,
+        record: &Record<'_>,
+    ) -> Result<Option<usize>, Reason> {
+        tenant::slot(policies, route, record, self.limits.depth, &mut self.scratch)
     }
 
     fn clean_inner<W: Watch>(
@@ -143,9 +155,7 @@ impl Engine {
             return Err(Reason::Limits);
         }
         let depth = self.limits.depth;
-        let (last, scratch) = (self.last_slot, &mut self.scratch);
-        let slot = tenant::slot(policies, route, record, last, depth, scratch)?;
-        let slot = slot.ok_or(Reason::Tenant)?;
+        let slot = self.slot(policies, route, record)?.ok_or(Reason::Tenant)?;
         let plan = policies.plan(slot);
         prefetch(std::slice::from_ref(plan));
         prefetch(std::slice::from_ref(&self.keys[slot]));

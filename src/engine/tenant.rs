@@ -41,19 +41,15 @@ impl FieldPath {
     }
 }
 
-/// The slot of the plan that serves a record; `None` if there is none. `last`: that of the record
-/// before.
+/// The slot of the plan that serves a record; `None` if there is none.
 pub(super) fn slot(
     policies: &Policies,
     route: &Route,
     record: &Record<'_>,
-    last: usize,
     depth_max: usize,
     scratch: &mut Scratch,
 ) -> Result<Option<usize>, Reason> {
     let named = match &route.tenant {
-        // Nearly always the one before: comparing two names is less work than hashing one.
-        TenantSource::Fixed(tenant) if policies.is_of(last, tenant) => Some(last),
         TenantSource::Fixed(tenant) => policies.slot(tenant),
         TenantSource::Header(name) => from_header(policies, record.headers, name),
         TenantSource::Key => record.key.and_then(|key| known(policies, key)),

@@ -54,9 +54,29 @@ impl Cluster {
     /// # Errors
     /// No broker answers, or it doesn't let us make topics.
     pub fn real(brokers: &str, topics: Vec<String>, partitions: i32) -> Result<Self> {
+        Self::of_topics(brokers, topics, partitions, &[])
+    }
+
+    /// The same; the topics note when a record was appended, whatever time it was produced with.
+    ///
+    /// # Errors
+    /// No broker answers, or it doesn't let us make topics.
+    pub fn dated(brokers: &str, topics: Vec<String>, partitions: i32) -> Result<Self> {
+        Self::of_topics(brokers, topics, partitions, &[("message.timestamp.type", "LogAppendTime")])
+    }
+
+    fn of_topics(
+        brokers: &str,
+        topics: Vec<String>,
+        partitions: i32,
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
         // -1: as often as the broker's configuration says.
-        let new = |topic| NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
-        let new: Vec<_> = topics.iter().map(|topic| new(topic.as_str())).collect();
+        let new = |topic| {
+            let topic = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
+            settings.iter().fold(topic, |topic, (name, value)| topic.set(name, value))
+        };
+        let new: Vec<_> = topics.iter().map(|topic| new(topic)).collect();
         let cannot = |error| failed(&format!("make the demo's topics at {brokers}"), &error);
         let admin = admin(&client(brokers))?;
         let made = waited(admin.create_topics(&new, &patient()))?.map_err(cannot)?;
@@ -105,6 +125,8 @@ impl Cluster {
             .set("enable.auto.commit", "false")
             .set("isolation.level", "read_committed")
             .set("fetch.wait.max.ms", "50")
+            // With the default, 1 s, a fast reader starves.
+            .set("fetch.queue.backoff.ms", "10")
             .create()
             .map_err(cannot)?;
         let mut all = TopicPartitionList::new();
@@ -173,15 +195,17 @@ impl Feed {
     /// # Errors
     /// The record can't be sent.
     pub fn send(&self, topic: &str, key: &[u8], value: &[u8], headers: &dyn Headers) -> Result<()> {
-        let mut owned = OwnedHeaders::new();
+        let mut owned = OwnedHeaders::new_with_capacity(headers.count());
         for index in 0..headers.count() {
             let Some((name, value)) = headers.get(index) else { break };
             let Ok(key) = std::str::from_utf8(name) else { continue };
             owned = owned.insert(Header { key, value: value.map(crate::record::Raw::expose) });
         }
-        let mut record = BaseRecord::to(topic).key(key).payload(value).headers(owned);
+        let mut record = BaseRecord::to(topic).key(key).payload(value);
+        if owned.count() > 0 {
+            record = record.headers(owned);
+        }
         loop {
-            self.attend(Duration::ZERO);
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
@@ -259,6 +283,12 @@ impl Tapped<'_> {
     #[must_use]
     pub fn value(&self) -> Option<&[u8]> {
         self.0.payload()
+    }
+
+    /// Milliseconds since the Unix epoch; that of its arrival if its topic says so.
+    #[must_use]
+    pub fn timestamp_ms(&self) -> Option<i64> {
+        self.0.timestamp().to_millis()
     }
 
     /// The value of its first header of that name.

@@ -88,13 +88,14 @@ impl Member {
         // An eighth waits fetched (a fetch response comes whole, so it may be twice that); the lane
         // bounds what is between fetch and delivery; the producer's own bound is the outer wall.
         let share = membership.buffer_bytes;
-        let mut producer = settings::producer(config, &membership);
         let quarantine = &config.quarantine.topic;
         let producer = match config.delivery {
-            Delivery::AtLeastOnce => Producer::new(producer, quarantine)?,
+            Delivery::AtLeastOnce => {
+                Producer::new(settings::producer(config, &membership), quarantine)?
+            }
             Delivery::ExactlyOnce => {
-                settings::name_transactions(&mut producer, config, &membership);
-                Producer::transactional(producer, quarantine, membership.lane)?
+                let sets = settings::transactional(config, &membership);
+                Producer::transactional(sets, quarantine, membership.lane)?
             }
         };
         let consumer = settings::consumer(config, share / 8, membership.lane);

@@ -21,6 +21,8 @@ pub(super) struct Outlet {
     set: ClientConfig,
     /// Nothing may be begun on this client any more.
     pub spent: bool,
+    /// It has taken its transactional id.
+    pub named: bool,
 }
 
 // SAFETY: librdkafka's handles may be used on any thread. The notes are reached through this value
@@ -62,7 +64,7 @@ impl Outlet {
     pub fn new(set: ClientConfig) -> Result<Self> {
         let deliveries = Notes::<Deliveries>::new();
         let client = client(&set, &deliveries)?;
-        Ok(Self { topics: Vec::new(), client, deliveries, set, spent: false })
+        Ok(Self { topics: Vec::new(), client, deliveries, set, spent: false, named: false })
     }
 
     /// Replaces the client by a new one of the same settings. Nothing is on its way any more.

@@ -11,7 +11,7 @@
 //!
 //! With transactions a refusal spoils all that is open: it is told once, and what is handed over
 //! until the lane has undone it goes nowhere. While a transaction is named, committed or undone the
-//! client is lent to the [`Settler`].
+//! client is lent to the [`Settler`]. Two clients take turns, transaction by transaction: see there.
 
 use super::fetched::Fetched;
 use super::native::{Client, Code, PartitionList};
@@ -43,6 +43,8 @@ pub(super) struct Producer {
     // Dropped in this order: nothing may point into the parcels any more.
     /// None while it is lent.
     outlet: Option<Outlet>,
+    /// The next transaction's; none without transactions.
+    next: Option<Outlet>,
     /// None without transactions.
     settler: Option<Settler>,
     parcels: VecDeque<Loaded>,
@@ -73,6 +75,7 @@ impl Producer {
     pub fn new(set: ClientConfig, quarantine: &str) -> Result<Self> {
         Ok(Self {
             outlet: Some(Outlet::new(set)?),
+            next: None,
             settler: None,
             parcels: VecDeque::new(),
             first: 0,
@@ -83,12 +86,22 @@ impl Producer {
         })
     }
 
-    /// With transactions: cleared once it has taken the name that its settings give it.
-    pub fn transactional(set: ClientConfig, quarantine: &str, lane: usize) -> Result<Self> {
-        let settler = Settler::new(lane)?;
-        let mut producer = Self { settler: Some(settler), ..Self::new(set, quarantine)? };
+    /// With transactions, on two clients in turn: cleared once both have taken the names that their
+    /// settings give them.
+    pub fn transactional(sets: [ClientConfig; 2], quarantine: &str, lane: usize) -> Result<Self> {
+        let [set, next] = sets;
+        let (settler, next) = (Settler::new(lane)?, Outlet::new(next)?);
+        let mut producer =
+            Self { settler: Some(settler), next: Some(next), ..Self::new(set, quarantine)? };
         producer.lend(Job::Name);
         Ok(producer)
+    }
+
+    /// The other client's turn.
+    fn turn(&mut self) {
+        if self.next.is_some() {
+            std::mem::swap(&mut self.outlet, &mut self.next);
+        }
     }
 
     fn lend(&mut self, job: Job) {
@@ -273,8 +286,9 @@ impl Producer {
         self.parcels.pop_front().map(|loaded| loaded.parcel)
     }
 
-    /// Begins a transaction.
+    /// Begins a transaction. Nothing of the last one is loaded any more.
     pub fn begin(&mut self) {
+        self.turn();
         let Some(outlet) = &mut self.outlet else { return };
         (self.failing, self.spoilt, self.in_transaction) = (false, None, true);
         if let Err(error) = outlet.begin() {
@@ -316,6 +330,9 @@ impl Producer {
     /// Serves delivery reports, or waits for the settler, at most `wait`; notes what came of it.
     pub fn attend(&mut self, wait: Duration, notices: &mut VecDeque<Notice>) {
         let settled = self.await_settler(wait);
+        if let Some(next) = &self.next {
+            next.client.poll(Duration::ZERO);
+        }
         if let Some(outlet) = &self.outlet
             && settled.is_none()
         {
@@ -340,6 +357,11 @@ impl Producer {
         };
         self.outlet = Some(outlet);
         self.in_transaction = matches!(answer, Answer::Committed(Err(_)));
+        if matches!(answer, Answer::Cleared) && self.next.as_ref().is_some_and(|it| !it.named) {
+            self.turn();
+            self.lend(Job::Name);
+            return None;
+        }
         Some(match answer {
             Answer::Cleared => Notice::Cleared,
             Answer::Committed(outcome) => Notice::Committed(outcome),
@@ -537,5 +559,25 @@ fn add_header(list: *mut rd::rd_kafka_headers_t, name: &[u8], value: Option<&[u8
             value.map_or(ptr::null(), |value| value.as_ptr().cast()),
             value.map_or(0, length),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rdkafka::bindings::rd_kafka_type_t::RD_KAFKA_CONSUMER;
+
+    /// It was lost: a record that the client did not take when it was handed over, and a commit that
+    /// came before anybody had read of it.
+    #[test]
+    fn a_transaction_that_lacks_a_record_is_not_committed_though_nobody_has_read_of_it() {
+        let mut producer = Producer::new(ClientConfig::new(), "quarantine").expect("a producer");
+        producer.spoil(Error::retry("a record was refused"));
+        let mut set = ClientConfig::new();
+        set.set("group.id", "limpid");
+        let member = Client::new(RD_KAFKA_CONSUMER, &set, &Default::default()).expect("a client");
+        let group = GroupMetadata::of(&member).expect("a consumer is in a group");
+        let refused = producer.commit(PartitionList::new(), group).expect_err("it is refused");
+        assert_eq!(refused.fate(), Fate::Retry);
     }
 }

@@ -166,21 +166,23 @@ pub fn producer(config: &Config, membership: &Membership) -> ClientConfig {
 }
 
 /// How long a transactional producer waits before it sends a request again. Longer than the end of a
-/// commit takes on a healthy cluster: by the time one can tell that none was sent twice. Brokers
-/// answer the first requests of a transaction with "again, later" while they finish the last one, so
-/// each transaction may wait for it: with 500 ms small ones did 0.11 of the records a second of
-/// delivery at least once.
+/// commit takes on a healthy cluster: by the time one can tell that none was sent twice.
 pub(super) const RETRY_BACKOFF_MS: u64 = 100;
 
-/// Gives the producer of a lane its transactional id. Where the process has a name of its own that
-/// a restart keeps, so has the lane, and a restart ends at once what was left open. Else it is new:
-/// what is left open ends by its age. Nothing depends on the name for correctness: who may commit
-/// is decided by the group's generation (KIP-447).
-pub fn name_transactions(set: &mut ClientConfig, config: &Config, membership: &Membership) {
+/// The settings of a lane's two transactional producers, each with its transactional id. Where the
+/// process has a name of its own that a restart keeps, so has the lane, and a restart ends at once
+/// what was left open. Else it is new: what is left open ends by its age. Nothing depends on the name
+/// for correctness: who may commit is decided by the group's generation (KIP-447).
+#[must_use]
+pub fn transactional(config: &Config, membership: &Membership) -> [ClientConfig; 2] {
     let Config { transactional_id_prefix: prefix, group, .. } = config;
     let Membership { instance, lane, .. } = membership;
-    set.set("transactional.id", format!("{prefix}{group}-{instance}-{lane}"))
-        .set("retry.backoff.ms", RETRY_BACKOFF_MS.to_string());
+    ["a", "b"].map(|which| {
+        let mut set = producer(config, membership);
+        set.set("transactional.id", format!("{prefix}{group}-{instance}-{lane}{which}"))
+            .set("retry.backoff.ms", RETRY_BACKOFF_MS.to_string());
+        set
+    })
 }
 
 /// What every client begins with.

@@ -13,6 +13,15 @@
 //! producer any more, whatever the answer was: a new one takes its name, which ends what was open
 //! and shuts out what is late, and then the group is asked how the commit ended.
 //!
+//! **Where a commit's time went**, measured on a broker of this machine (librdkafka 2.12, Kafka 4.1):
+//! the end itself takes 1 ms, the offsets 2; but the first requests of a transaction were answered
+//! "again, later" while the broker was still writing the last one's markers, and the client waits 20
+//! ms before it asks again for partitions, and `retry.backoff.ms` for offsets. Offsets sent while the
+//! records were under way so took 100 ms in seven commits of ten. Hence two clients in turn, each of
+//! which has settled when its turn comes, and offsets after the records are stored: the coordinator
+//! then has nothing of this transaction in work. Commits now take what the last records take to be
+//! stored, and 3 ms. Two clients change nothing else: there is one transaction at a time, as before.
+//!
 //! Tried and thrown away: giving librdkafka's resumable calls a few milliseconds a turn on the
 //! lane's own thread. On a busy machine the client's inner thread does not answer in that time, and
 //! a call that is given up before it was heard cannot be told from one that was.
@@ -130,20 +139,20 @@ impl Drop for Settler {
 /// Does a job; `None` if nobody wants the answer any more.
 fn settle(mut outlet: Outlet, job: Job, stop: &AtomicBool) -> Option<(Outlet, Answer)> {
     let answer = match job {
-        Job::Name => name(&outlet, stop)?,
+        Job::Name => name(&mut outlet, stop)?,
         Job::Commit(offsets, group) => {
             Answer::Committed(commit(&mut outlet, &offsets, &group, stop)?)
         }
         Job::Abort if abort(&outlet, stop)? => Answer::Cleared,
         Job::Abort => match outlet.renew() {
-            Ok(()) => name(&outlet, stop)?,
+            Ok(()) => name(&mut outlet, stop)?,
             Err(error) => Answer::Failed(error),
         },
     };
     Some((outlet, answer))
 }
 
-fn name(outlet: &Outlet, stop: &AtomicBool) -> Option<Answer> {
+fn name(outlet: &mut Outlet, stop: &AtomicBool) -> Option<Answer> {
     while !stop.load(Ordering::Relaxed) {
         outlet.client.poll(Duration::ZERO);
         // SAFETY: the client lives; an error is ours to destroy.
@@ -151,7 +160,10 @@ fn name(outlet: &Outlet, stop: &AtomicBool) -> Option<Answer> {
             Refusal::take(rd::rd_kafka_init_transactions(outlet.client.ptr(), millis(STEP)))
         };
         match named {
-            Ok(()) => return Some(Answer::Cleared),
+            Ok(()) => {
+                outlet.named = true;
+                return Some(Answer::Cleared);
+            }
             // It may have been refused at once.
             Err(refusal) if refusal.retriable => outlet.client.poll(STEP / 20),
             Err(refusal) => {
@@ -169,6 +181,11 @@ fn commit(
     group: &GroupMetadata,
     stop: &AtomicBool,
 ) -> Option<Result<()>> {
+    while !outlet.flush(STEP) {
+        if stop.load(Ordering::Relaxed) {
+            return None;
+        }
+    }
     // SAFETY: client, list and metadata live during the call; an error is ours to destroy.
     let sent = unsafe {
         Refusal::take(rd::rd_kafka_send_offsets_to_transaction(
@@ -181,7 +198,6 @@ fn commit(
     if let Err(refusal) = sent {
         return Some(Err(refusal.error("offsets were not taken into the transaction")));
     }
-    while !stop.load(Ordering::Relaxed) && !outlet.flush(STEP) {}
     let begun = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         // SAFETY: the client lives; delivery reports are served within; an error is ours to

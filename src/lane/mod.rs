@@ -167,8 +167,10 @@ pub struct Bounds {
     pub batches: usize,
     /// A transaction that holds this many bytes is committed before its time.
     pub transaction_bytes: usize,
-    /// From one commit to the next. What comes after a longer pause is committed at once.
-    pub commit_every: u64,
+    /// From one commit to the next, at least. What comes after a longer pause is committed at once.
+    pub commit_least: u64,
+    /// And at most. With transactions it is between the two: [`COMMIT_SHARE`] decides.
+    pub commit_most: u64,
     /// Longest wait for deliveries before revoked partitions are yielded.
     pub yield_within: u64,
     /// Without room for so long, partitions are paused and the group is attended to.
@@ -180,6 +182,11 @@ pub struct Bounds {
 /// Pause before the next transaction after one was undone: doubles up to the second figure with
 /// every further one, so that a broker which refuses everything is not asked in a busy loop.
 const PAUSE_MS: (u64, u64) = (50, 5_000);
+
+/// One part in so many of a lane's time may be spent on waiting for commits. A broker under load
+/// answers late, because it has much to store: then transactions are to be larger, so that it keeps
+/// up; and when it answers at once, smaller, for that is when nobody has to wait for their end.
+const COMMIT_SHARE: u64 = 5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -242,6 +249,8 @@ pub struct Lane {
     committing: Option<Vec<Position>>,
     commit_refused: bool,
     next_commit: u64,
+    /// When the commit that is on its way was asked for.
+    closed_at: u64,
     transaction: Transaction,
     /// All that is in flight is to be forgotten, what is in a transaction to be aborted.
     undoing: bool,
@@ -275,6 +284,7 @@ impl Lane {
             committing: None,
             commit_refused: false,
             next_commit: 0,
+            closed_at: 0,
             transaction: Transaction::Clearing,
             undoing: false,
             uncertain: false,
@@ -438,7 +448,7 @@ impl Lane {
             return self.transaction_answered(stored, offsets, actions);
         }
         self.commit_refused = !stored;
-        self.next_commit = self.now + self.bounds.commit_every;
+        self.next_commit = self.now + self.bounds.commit_most;
         if stored {
             for (partition, next) in offsets {
                 if self.held.contains_key(&partition) {
@@ -591,7 +601,8 @@ impl Lane {
         let offsets: Vec<Position> = offsets.into_iter().collect();
         actions.push(Action::Commit(offsets.clone()));
         self.committing = Some(offsets);
-        self.next_commit = self.now + self.bounds.commit_every;
+        self.closed_at = self.now;
+        self.next_commit = self.now + self.bounds.commit_most;
         self.transaction = Transaction::Committing;
     }
 
@@ -607,6 +618,7 @@ impl Lane {
             self.transaction = Transaction::Open(0);
             return;
         }
+        self.next_commit = self.closed_at + self.commit_every();
         self.undone = 0;
         self.transaction = Transaction::Closed;
         while self.flight.front().is_some_and(|batch| batch.stage != Stage::Ready) {
@@ -617,6 +629,12 @@ impl Lane {
                 *held = Some(next);
             }
         }
+    }
+
+    /// From the commit that was answered just now to the next.
+    fn commit_every(&self) -> u64 {
+        let Bounds { commit_least, commit_most, .. } = self.bounds;
+        ((self.now - self.closed_at) * COMMIT_SHARE).clamp(commit_least, commit_most)
     }
 
     /// Yields revoked partitions when no transaction can commit for them any more, or in time.
@@ -784,7 +802,7 @@ impl Lane {
         }
         actions.push(Action::Commit(offsets.clone()));
         self.committing = Some(offsets);
-        self.next_commit = self.now + self.bounds.commit_every;
+        self.next_commit = self.now + self.bounds.commit_most;
         true
     }
 
@@ -804,7 +822,8 @@ mod tests {
         bytes: 100,
         batches: 3,
         transaction_bytes: 80,
-        commit_every: 10,
+        commit_least: 10,
+        commit_most: 10,
         yield_within: 50,
         stalled_after: 20,
         drain_within: 100,

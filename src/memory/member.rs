@@ -1,6 +1,6 @@
 //! A member of the group: the broker as a lane sees it.
 
-use super::state::{Job, Refusal, Report, Sending, State, To};
+use super::state::{Job, Producer, Refusal, Report, Sending, State, To};
 use super::{Arrived, Cluster, Fault, Stored, Weather};
 use crate::engine::{Clean, CleanHeaders, Outcome};
 use crate::error::{Error, Result};
@@ -32,10 +32,16 @@ pub struct Member {
     parcels: VecDeque<Loaded>,
     /// What is handed over goes nowhere until the lane has gone back.
     failing: bool,
+    /// A record was not taken when it was handed over: its client knows nothing of it.
+    refused: bool,
+    /// That is still to be told.
+    untold: bool,
     /// Nothing may be begun any more before a new producer has taken the name.
     spent: bool,
     keeps_its_epoch: bool,
     keeps_its_pauses: bool,
+    commits_without: bool,
+    hides_its_falls: bool,
 }
 
 struct Loaded {
@@ -72,9 +78,13 @@ impl Member {
             first: 0,
             parcels: VecDeque::new(),
             failing: false,
+            refused: false,
+            untold: false,
             spent: false,
             keeps_its_epoch: false,
             keeps_its_pauses: false,
+            commits_without: false,
+            hides_its_falls: false,
         }
     }
 
@@ -90,6 +100,20 @@ impl Member {
     #[must_use]
     pub fn that_keeps_its_pauses(mut self) -> Self {
         self.keeps_its_pauses = true;
+        self
+    }
+
+    /// A flaw, for canaries: it commits a transaction though a record that belongs to it was not taken.
+    #[must_use]
+    pub fn that_commits_without(mut self) -> Self {
+        self.commits_without = true;
+        self
+    }
+
+    /// A flaw, for canaries: that its client has fallen back cannot be seen in what it fetches.
+    #[must_use]
+    pub fn that_hides_its_falls(mut self) -> Self {
+        self.hides_its_falls = true;
         self
     }
 
@@ -162,9 +186,18 @@ impl Member {
             return Published::Taken;
         }
         let mut state = self.state();
-        let full = state.weather.full;
+        let Weather { full, refused, .. } = state.weather;
         if call == Call::Goes && state.chance.once_in(full) {
             return Published::Full;
+        }
+        let refused = match call {
+            Call::Fails => 2,
+            _ => refused,
+        };
+        if self.delivery == Delivery::ExactlyOnce && state.chance.once_in(refused) {
+            drop(state);
+            (self.refused, self.untold) = (true, true);
+            return Published::Taken;
         }
         if let Some(seat) = state.members.get_mut(&self.id) {
             if call != Call::Fails {
@@ -185,6 +218,10 @@ impl Member {
     /// After a failure nothing more is sent until the lane has gone back: it would be stored
     /// before what failed.
     fn failing(&self) -> bool {
+        self.refused || self.knows_of_a_failure()
+    }
+
+    fn knows_of_a_failure(&self) -> bool {
         let state = self.cluster.0.borrow();
         let reports = state.members.get(&self.id).map(|seat| &seat.reports);
         let failed = |(_, report): &(BatchId, Report)| *report == Report::Failed;
@@ -273,24 +310,27 @@ impl Member {
     fn serve(&mut self) {
         self.state().carry(self.id);
         self.take_reports();
+        if std::mem::take(&mut self.untold) && !self.failing {
+            self.tell(Notice::Failed(BatchId(self.first), Error::retry("a record was refused")));
+        }
         self.go_on();
     }
 
     /// Goes on with what its transaction waits for: one request to the brokers.
     fn go_on(&mut self) {
-        let (job, epoch, name, draining) = {
+        let (job, Producer { name, epoch }, draining) = {
             let state = self.state();
             let Some(seat) = state.members.get(&self.id) else { return };
             let Some(job) = seat.job.clone() else { return };
-            (job, seat.epoch, seat.name.clone(), !seat.on_the_way.is_empty())
+            (job, seat.producers[0].clone(), !seat.on_the_way.is_empty())
         };
         if self.chance(|weather| weather.silent) {
             return;
         }
         match job {
             Job::Name => self.name(&name),
+            Job::Offsets(..) | Job::End if draining => {}
             Job::Offsets(offsets, generation) => self.send_offsets(&offsets, generation),
-            Job::End if draining => {}
             Job::End => self.commit_transaction(&name, epoch),
             Job::Undo => self.undo(&name, epoch),
         }
@@ -308,12 +348,21 @@ impl Member {
             return; // it is asked again
         }
         let epoch = self.state().name_producer(name);
-        if call == Call::Goes {
-            if let Some(seat) = self.state().members.get_mut(&self.id) {
-                seat.epoch = Some(epoch);
-            }
-            self.spent = false;
-            self.cleared();
+        if call != Call::Goes {
+            return;
+        }
+        self.spent = false;
+        let named = self.state().members.get_mut(&self.id).is_none_or(|seat| {
+            seat.producers[0].epoch = Some(epoch);
+            seat.producers[1].epoch.is_some()
+        });
+        if named { self.cleared() } else { self.turn() }
+    }
+
+    /// The other producer's turn.
+    fn turn(&mut self) {
+        if let Some(seat) = self.state().members.get_mut(&self.id) {
+            seat.producers.swap(0, 1);
         }
     }
 
@@ -350,7 +399,7 @@ impl Member {
     }
 
     fn commit_transaction(&mut self, name: &str, epoch: Option<u32>) {
-        if self.failing() {
+        if self.knows_of_a_failure() {
             return self.committed(Err(Error::retry("a record was not delivered")));
         }
         let call = match self.call() {
@@ -447,7 +496,7 @@ impl Broker for Member {
             let picked = state.chance.below(open.len());
             let most = 1 + state.chance.below(3);
             let (partition, Some(next)) = &mut open[picked] else { continue };
-            let falls_back = state.weather.falls_back;
+            let (before, falls_back) = (*next, state.weather.falls_back);
             if state.chance.once_in(falls_back) {
                 *next = self.starts.get(partition).copied().unwrap_or(*next);
             }
@@ -455,6 +504,9 @@ impl Broker for Member {
             for stored in state.log(**partition).iter().skip(*next as usize).take(most) {
                 fetched.push(topic, **partition, *next, stored.clone());
                 *next += 1;
+            }
+            if self.hides_its_falls {
+                fetched.pretend(**partition, before);
             }
         }
         (!fetched.records.is_empty()).then_some(fetched)
@@ -543,6 +595,8 @@ impl Broker for Member {
     }
 
     fn begin(&mut self) {
+        self.turn();
+        (self.refused, self.untold) = (false, false);
         self.failing = self.call() != Call::Goes;
         if self.failing {
             // Told with the first batch that is handed over.
@@ -553,6 +607,9 @@ impl Broker for Member {
 
     fn commit(&mut self, offsets: &[Position]) {
         if self.delivery == Delivery::ExactlyOnce {
+            if self.refused && !self.commits_without {
+                return self.committed(Err(Error::retry("a record was refused")));
+            }
             let generation = self.state().members.get(&self.id).and_then(|seat| seat.generation);
             return self.next_job(Some(Job::Offsets(offsets.to_vec(), generation)));
         }
@@ -701,6 +758,13 @@ impl Fetched {
         }
         self.bytes += stored.value.as_ref().map_or(0, Vec::len);
         self.records.push((partition, offset, stored));
+    }
+
+    /// Says that its records of a partition begin no sooner than there.
+    fn pretend(&mut self, partition: Partition, first: i64) {
+        for span in self.spans.iter_mut().filter(|span| span.partition == partition) {
+            span.first = span.first.max(first);
+        }
     }
 }
 

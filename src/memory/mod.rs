@@ -9,8 +9,9 @@
 //!
 //! What it keeps of the real thing: offsets and order in a partition; at most one owner of a
 //! partition; a member's sends are stored in order per partition, also after it died. With
-//! transactions: records and offsets become visible together or never; a transactional id belongs
-//! to its newest producer, older ones are fenced; who is not in the group any more cannot send
+//! transactions: records and offsets become visible together or never, the group's answer about them
+//! some time after the commit's; a transactional id belongs to its newest producer, older ones are
+//! fenced; who is not in the group any more cannot send
 //! offsets, but whoever is may send any; offsets on their way keep the group's answer back; a
 //! request to end a transaction that comes late ends whatever is open under that producer.
 //! Without: only the owner commits; when one send fails, those behind it fail too. What it leaves
@@ -77,6 +78,8 @@ pub struct Weather {
     pub expired: u32,
     /// A member's client forgets how far it has read, and begins again where it was last sent.
     pub falls_back: u32,
+    /// A member's client does not take a record that may pass later.
+    pub refused: u32,
     /// The broker finds a record too large that the member took for small enough.
     pub too_large: u32,
 }

@@ -24,6 +24,9 @@ pub(super) struct State {
     producers: BTreeMap<String, Epoch>,
     /// Requests to commit that were sent twice: the first may still come.
     late: VecDeque<(String, u32)>,
+    /// Commits that were answered, by transactional id, and whose offsets are still on their way to
+    /// the group. Those of one id are through before the next of that id begins.
+    closing: VecDeque<(String, Vec<Position>)>,
     pub committed: BTreeMap<Partition, i64>,
     pub owner: BTreeMap<Partition, u32>,
     /// Who is to have a partition once its owner has yielded it.
@@ -76,10 +79,16 @@ pub(super) struct Seat {
     pub on_the_way: VecDeque<Sending>,
     pub reports: VecDeque<(BatchId, Report)>,
     pub commit: Option<Vec<Position>>,
-    /// Its transactional id, and its epoch once it has one.
+    /// Its producers, whose turn it is first.
+    pub producers: [Producer; 2],
+    pub job: Option<Job>,
+}
+
+/// One of a member's two producers: its transactional id, and its epoch once it has one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Producer {
     pub name: String,
     pub epoch: Option<u32>,
-    pub job: Option<Job>,
 }
 
 /// What became of a send.
@@ -131,6 +140,7 @@ impl State {
             newest: BTreeMap::new(),
             producers: BTreeMap::new(),
             late: VecDeque::new(),
+            closing: VecDeque::new(),
             committed: BTreeMap::new(),
             owner: BTreeMap::new(),
             heir: BTreeMap::new(),
@@ -184,6 +194,7 @@ impl State {
     /// A producer takes its name: what an earlier one left open is undone.
     pub fn name_producer(&mut self, name: &str) -> u32 {
         self.undo(name);
+        self.closing.retain(|(closing, _)| closing != name);
         let epoch = self.producers.entry(name.to_owned()).or_default();
         epoch.number += 1;
         epoch.number
@@ -192,6 +203,7 @@ impl State {
     fn open(&mut self, name: &str, epoch: Option<u32>) -> std::result::Result<&mut Open, Refusal> {
         match self.producers.get_mut(name) {
             Some(producer) if Some(producer.number) == epoch => {
+                self.closing.retain(|(closing, _)| closing != name);
                 Ok(producer.open.get_or_insert_default())
             }
             _ => Err(Refusal::Fenced),
@@ -212,7 +224,7 @@ impl State {
             return Ok(());
         }
         let Some(seat) = self.members.get(&member) else { return Err(Refusal::Refused) };
-        let (name, epoch) = (seat.name.clone(), seat.epoch);
+        let Producer { name, epoch } = seat.producers[0].clone();
         let place = self.logs.get(&to).map_or(0, Vec::len);
         self.open(&name, epoch)?.entries.push((to, place));
         self.logs.entry(to).or_default().push(Entry { arrived, shown: Shown::Open });
@@ -246,7 +258,7 @@ impl State {
         generation: Option<u64>,
     ) -> std::result::Result<(), Refusal> {
         let Some(seat) = self.members.get(&member) else { return Err(Refusal::Refused) };
-        let (name, epoch) = (seat.name.clone(), seat.epoch);
+        let Producer { name, epoch } = seat.producers[0].clone();
         let current = Some(self.generation);
         let open = self.open(&name, epoch)?;
         if generation != current {
@@ -265,7 +277,11 @@ impl State {
     ) -> std::result::Result<(), Refusal> {
         self.open(name, epoch)?;
         let open = self.producers.get_mut(name).and_then(|producer| producer.open.take());
-        self.settle(open.unwrap_or_default(), commit);
+        let open = open.unwrap_or_default();
+        if commit {
+            self.closing.push_back((name.to_owned(), open.offsets.clone()));
+        }
+        self.settle(open, commit);
         Ok(())
     }
 
@@ -320,13 +336,15 @@ impl State {
 
     /// The offset that the group's coordinator tells; none while a transaction may still change it.
     pub fn stable_offset(&self, partition: Partition) -> Option<Option<i64>> {
-        let mut open = self.producers.values().filter_map(|producer| producer.open.as_ref());
-        let pending = open.any(|open| open.offsets.iter().any(|(it, _)| *it == partition));
+        let open = self.producers.values().filter_map(|producer| producer.open.as_ref());
+        let open = open.map(|open| &open.offsets);
+        let mut offsets = open.chain(self.closing.iter().map(|(_, offsets)| offsets)).flatten();
+        let pending = offsets.any(|(it, _)| *it == partition);
         (!pending).then(|| self.committed.get(&partition).copied())
     }
 
     pub fn settled(&self) -> bool {
-        self.producers.values().all(|producer| producer.open.is_none())
+        self.closing.is_empty() && self.producers.values().all(|producer| producer.open.is_none())
     }
 
     /// Ends one transaction for its age: its producer is fenced.
@@ -347,6 +365,10 @@ impl State {
             }
         }
         self.deliver_late();
+        if !self.closing.is_empty() && self.chance.once_in(2) {
+            let picked = self.chance.below(self.closing.len());
+            self.closing.remove(picked);
+        }
         if self.chance.once_in(self.weather.expired) {
             let open = self.producers.iter().filter(|(_, producer)| producer.open.is_some());
             let open: Vec<String> = open.map(|(name, _)| name.clone()).collect();
@@ -370,23 +392,31 @@ impl State {
         }
     }
 
-    /// A dead member's transaction ends some time, if nobody has its name.
+    /// A dead member's transaction ends some time, if nobody has its names.
     fn expire_of(&mut self, member: u32) {
         if self.delivery == Delivery::AtLeastOnce || !self.chance.once_in(4) {
             return;
         }
-        let name = self.members[&member].name.clone();
-        let namesakes = self.members.values().filter(|seat| seat.alive && seat.name == name);
-        if namesakes.count() == 0 {
-            self.expire(&name);
+        for name in self.names(member) {
+            let living = self.members.values().filter(|seat| seat.alive);
+            let mut taken = living.flat_map(|seat| &seat.producers);
+            if !taken.any(|producer| producer.name == name) {
+                self.expire(&name);
+            }
         }
+    }
+
+    fn names(&self, member: u32) -> Vec<String> {
+        let producers = self.members.get(&member).map(|seat| &seat.producers);
+        producers.into_iter().flatten().map(|producer| producer.name.clone()).collect()
     }
 
     /// Makes a member stand still: its transaction and the group go on without it.
     pub fn stand_still(&mut self, member: u32) {
-        let name = self.members.get(&member).map(|seat| seat.name.clone());
-        if let Some(name) = name.filter(|_| self.delivery == Delivery::ExactlyOnce) {
-            self.expire(&name);
+        if self.delivery == Delivery::ExactlyOnce {
+            for name in self.names(member) {
+                self.expire(&name);
+            }
         }
         if self.members.get(&member).is_some_and(|seat| seat.alive && !seat.busy) {
             self.evict(member);
@@ -400,8 +430,9 @@ impl State {
         let id = self.next_member;
         self.next_member += 1;
         let job = (self.delivery == Delivery::ExactlyOnce).then_some(Job::Name);
-        let name = name.to_owned();
-        self.members.insert(id, Seat { alive: true, name, job, ..Seat::default() });
+        let producer = |which| Producer { name: format!("{name} {which}"), epoch: None };
+        let producers = ["a", "b"].map(producer);
+        self.members.insert(id, Seat { alive: true, producers, job, ..Seat::default() });
         self.enter_again(id);
         id
     }

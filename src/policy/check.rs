@@ -240,9 +240,10 @@ fn rules(lists: &Lists<'_>, reader: &mut Reader<'_>) -> Vec<Option<Rule>> {
 /// A rule, called by its number and its transform.
 fn built(rule: &syntax::Rule, number: &str, reader: &mut Reader<'_>) -> Option<Rule> {
     let At { value: spec, span } = rule.transform.as_ref()?;
+    let keys = if rule.keys { "rename_keys " } else { "" };
     match (spec.build)(rule.args.as_ref()?) {
         Ok(transform) => {
-            let label = format!("{number} {}", spec.name);
+            let label = format!("{number} {keys}{}", spec.name);
             Some(Rule { transform, mismatch: rule.mismatch, label })
         }
         Err(message) => {

@@ -148,12 +148,6 @@ impl Policies {
         self.by_tenant.find(tenant, |slot| &self.plans[slot].tenant)
     }
 
-    /// Is the plan in this slot, if there is such a one, this tenant's?
-    #[must_use]
-    pub fn is_of(&self, slot: usize, tenant: &str) -> bool {
-        self.plans.get(slot).is_some_and(|plan| *plan.tenant == *tenant)
-    }
-
     /// The plan in a slot that [`Policies::slot`] gave.
     #[must_use]
     pub fn plan(&self, slot: usize) -> &Plan {

@@ -205,14 +205,18 @@ fn drive(member: Member, tools: Tools<'_>, stop: &Stop) -> Result<Summary> {
 /// only grow stale in the cache.
 fn bounds(config: &Config, membership: &Membership) -> Bounds {
     let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let bytes = (membership.buffer_bytes / 6).min(IN_FLIGHT_BYTES_MAX);
+    let (commit_least, commit_most) = match config.delivery {
+        Delivery::ExactlyOnce => config.tuning.commit_every_ms(),
+        Delivery::AtLeastOnce => (1_000, 1_000),
+    };
     Bounds {
-        bytes: (membership.buffer_bytes / 6).min(IN_FLIGHT_BYTES_MAX),
+        bytes,
         batches: 256,
-        transaction_bytes: config.tuning.transaction_bytes(),
-        commit_every: match config.delivery {
-            Delivery::ExactlyOnce => config.tuning.commit_every_ms(),
-            Delivery::AtLeastOnce => 1_000,
-        },
+        // While it is committed there is room for the next one to begin.
+        transaction_bytes: config.tuning.transaction_bytes().min(bytes / 4 * 3),
+        commit_least,
+        commit_most,
         yield_within: 10_000,
         stalled_after: 2_000,
         drain_within: millis(config.drain_deadline),

@@ -84,6 +84,8 @@ fn every_wrong_order_is_caught() {
         Flaw::KeepsItsEpoch,
         Flaw::StaysPaused,
         Flaw::YieldsOpen,
+        Flaw::CommitsWithout,
+        Flaw::HidesItsFalls,
     ] {
         let run = |seed: &u64| {
             let flawed = |member| Flawed::new(member, flaw);

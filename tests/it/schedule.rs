@@ -115,7 +115,7 @@ impl Schedule {
         let mut once = |most| u32::try_from(chance.below(most)).unwrap();
         let mut seldom = |least| if once(3) == 0 { least + once(20) } else { 0 };
         let (failed, answer_lost, too_large) = (seldom(6), seldom(2), seldom(8));
-        let (expired, falls_back) = (seldom(10), seldom(6));
+        let (expired, falls_back, refused) = (seldom(10), seldom(6), seldom(8));
         let falls_back = if delivery == Delivery::ExactlyOnce { falls_back } else { 0 };
         let weather = Weather {
             full: once(12),
@@ -125,6 +125,7 @@ impl Schedule {
             answer_lost,
             expired,
             falls_back,
+            refused,
             too_large,
         };
         let storm = 10 + chance.below(120) as u64;
@@ -167,7 +168,8 @@ impl Schedule {
             bytes: 60 + chance.below(400),
             batches: 1 + chance.below(6),
             transaction_bytes: 1 + chance.below(200),
-            commit_every: chance.below(20) as u64,
+            commit_least: chance.below(10) as u64,
+            commit_most: 10 + chance.below(10) as u64,
             yield_within: 5 + chance.below(60) as u64,
             stalled_after: 3 + chance.below(20) as u64,
             drain_within: 10 + chance.below(200) as u64,
@@ -360,6 +362,10 @@ pub enum Flaw {
     StaysPaused,
     /// It gives partitions up while they are in an open transaction, and does not undo it.
     YieldsOpen,
+    /// It commits though its client did not take a record of the transaction.
+    CommitsWithout,
+    /// Nobody can see that its client has fallen back, and reads again what was read.
+    HidesItsFalls,
 }
 
 /// A member with a flaw.
@@ -375,6 +381,8 @@ impl Flawed {
         let member = match flaw {
             Flaw::KeepsItsEpoch => member.that_keeps_its_epoch(),
             Flaw::StaysPaused => member.that_keeps_its_pauses(),
+            Flaw::CommitsWithout => member.that_commits_without(),
+            Flaw::HidesItsFalls => member.that_hides_its_falls(),
             _ => member,
         };
         Self { member, flaw, early: VecDeque::new(), offsets: Vec::new() }
