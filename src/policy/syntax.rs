@@ -111,6 +111,12 @@ pub fn read(node: &Node, shared: &Shared, reader: &mut Reader<'_>) -> Option<Pol
     let tests = table.take("tests").and_then(|field| field.list(reader)).unwrap_or_default();
     let tests = tests.iter().filter_map(|item| trial::read(item.node, reader)).collect();
     let head = table.head();
+    table.pass("include");
+    if let Some(include) = table.key_span("include") {
+        reader
+            .fault("Y010", include, "unknown key `include` in a policy")
+            .hint("rule sets stand among the rules, where they count: `- include: _users.yaml`");
+    }
     table.finish(reader);
     Some(Policy {
         tenant,
