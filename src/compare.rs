@@ -17,7 +17,7 @@
 
 use crate::engine::At;
 use crate::error::Reason;
-use crate::explain::event::{self, Node, Path, Step};
+use crate::explain::event::{self, Node, Step};
 use crate::explain::{Decision, Explainer, Fate, Trace};
 use crate::keys::Epoch;
 use crate::policy::trial::{Bench, Tried};
@@ -234,40 +234,46 @@ impl<'a> Comparison<'a> {
             return;
         }
         if let Some(key) = record.key {
-            self.value("$key", At::Key, At::Key, key.expose(), &traces);
+            self.value("$key", [At::Key; 2], key.expose(), &traces);
         }
         for index in 0..record.headers.count() {
             let Some((name, value)) = record.headers.get(index) else { break };
             let name = format!("$header.{}", shown_name(&String::from_utf8_lossy(name)));
-            let at = At::Header(index);
-            self.value(&name, at, at, value.map_or(&b""[..], Raw::expose), &traces);
+            let at = [At::Header(index); 2];
+            self.value(&name, at, value.map_or(&b""[..], Raw::expose), &traces);
         }
         let json = record.value.map_or(&b""[..], Raw::expose);
         self.values(json, &event::read(json).unwrap_or_default(), &traces);
     }
 
     fn values(&mut self, json: &[u8], nodes: &[Node], traces: &[Option<Trace>; 2]) {
-        // For either policy, the container above that it has taken whole, and where that ends.
-        let mut taken: [Option<(At, usize)>; 2] = [None, None];
+        let mut taken = Taken::default();
+        // The containers around: where each ends, and how its path is shown.
+        let mut around: Vec<(usize, String)> = vec![(nodes.len(), String::new())];
         for (number, node) in nodes.iter().enumerate().skip(1) {
             let here = At::Value(node.span.start);
-            for (taken, trace) in taken.iter_mut().zip(traces) {
-                *taken = taken.filter(|(_, end)| number < *end);
-                if taken.is_none() && trace.as_ref().is_some_and(|t| t.decision(here).is_some()) {
-                    *taken = Some((here, node.next));
-                }
+            around.retain(|(end, _)| number < *end);
+            let parent = around.last().map_or("", |(_, path)| path).to_owned();
+            let decided = |at| traces.iter().flatten().any(|trace| trace.decision(at).is_some());
+            let name = node.name.clone().filter(|name| decided(At::Name(name.start)));
+            let path = self.path(&parent, node, name.is_some());
+            taken.leave(number);
+            if let Some(name) = name {
+                let at = taken.or(At::Name(name.start), here, traces);
+                self.value(&format!("{path} (name)"), at, &json[name], traces);
             }
+            taken.enter(here, node.next, traces);
             if node.next == number + 1 {
-                let [old, new] = taken.map(|taken| taken.map_or(here, |(at, _)| at));
-                let path = self.path(&node.path);
-                self.value(&path, old, new, &json[node.span.clone()], traces);
+                self.value(&path, taken.at(here), &json[node.span.clone()], traces);
             }
+            around.push((node.next, path));
         }
     }
 
-    /// One value, decided about at `old` and at `new`: itself, or a container that it is in.
-    fn value(&mut self, path: &str, old: At, new: At, before: &[u8], traces: &[Option<Trace>; 2]) {
-        let [old, new] = [(0, old), (1, new)].map(|(index, at)| {
+    /// One value, decided about by either policy there: itself, or a container that it is in.
+    fn value(&mut self, path: &str, at: [At; 2], before: &[u8], traces: &[Option<Trace>; 2]) {
+        let [old, new] = [0, 1].map(|index: usize| {
+            let at = at[index];
             let Some(trace) = &traces[index] else {
                 return Seen { exposure: Exposure::Withheld, after: None, transform: None };
             };
@@ -288,22 +294,19 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// A path with its elements as `[*]`, and as `*` what is hardly a name: the names of members can
-    /// be somebody's too.
-    fn path(&mut self, path: &Path) -> String {
-        let mut text = String::new();
-        for (index, step) in path.0.iter().enumerate() {
-            match step {
-                // The records of a list are records of their own.
-                Step::Element(_) if index == 0 => {}
-                Step::Element(_) => text.push_str("[*]"),
-                Step::Name(name) => {
-                    let name = self.name(&text, name);
-                    text = if text.is_empty() { name } else { format!("{text}.{name}") };
-                }
+    /// The path of a value in a container: elements as `[*]`, and as `*` what is hardly a name, or what
+    /// a policy renames: the names of members can be somebody's too.
+    fn path(&mut self, parent: &str, node: &Node, renamed: bool) -> String {
+        match node.path.0.last() {
+            // The records of a list are records of their own.
+            Some(Step::Element(_)) if node.path.0.len() == 1 => String::new(),
+            Some(Step::Element(_)) => format!("{parent}[*]"),
+            Some(Step::Name(name)) => {
+                let name = if renamed { "*".into() } else { self.name(parent, name) };
+                if parent.is_empty() { name } else { format!("{parent}.{name}") }
             }
+            None => String::new(),
         }
-        text
     }
 
     fn name(&mut self, parent: &str, name: &str) -> String {
@@ -348,6 +351,41 @@ impl<'a> Comparison<'a> {
     pub fn worst(&self) -> Verdict {
         let settings = self.settings().into_iter().map(|(.., verdict)| verdict);
         self.paths.values().map(PathTally::verdict).chain(settings).max().unwrap_or(Verdict::Same)
+    }
+}
+
+/// For either policy, the container above that it has taken whole, and the node behind it.
+#[derive(Default)]
+struct Taken([Option<(At, usize)>; 2]);
+
+impl Taken {
+    fn leave(&mut self, number: usize) {
+        self.0 = self.0.map(|taken| taken.filter(|(_, end)| number < *end));
+    }
+
+    fn enter(&mut self, here: At, end: usize, traces: &[Option<Trace>; 2]) {
+        for (taken, trace) in self.0.iter_mut().zip(traces) {
+            if taken.is_none() && trace.as_ref().is_some_and(|t| t.decision(here).is_some()) {
+                *taken = Some((here, end));
+            }
+        }
+    }
+
+    /// Where either policy decides about the value here.
+    fn at(&self, here: At) -> [At; 2] {
+        self.0.map(|taken| taken.map_or(here, |(at, _)| at))
+    }
+
+    /// Where either policy decides about the name of the value here: a member that goes takes it along.
+    fn or(&self, name: At, here: At, traces: &[Option<Trace>; 2]) -> [At; 2] {
+        let drops = |trace: &Trace| {
+            trace.decision(here).is_some_and(|decision| decision.fate == Fate::Dropped)
+        };
+        [0, 1].map(|side: usize| match (self.0[side], &traces[side]) {
+            (Some((at, _)), _) => at,
+            (None, Some(trace)) if drops(trace) => here,
+            _ => name,
+        })
     }
 }
 
@@ -578,6 +616,18 @@ mod tests {
         });
         let event = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
         assert_eq!(verdicts(rules, rules, &[&event]).len(), NAMES_MAX + 1);
+    }
+
+    #[test]
+    fn names_that_a_policy_edits_are_compared_too() {
+        let edits = "rules: [{fields: by, rename_keys: pseudonymize}]";
+        let event = r#"{"by":{"jane":{"n":1},"jo":{"n":2}}}"#;
+        let wanted = |name: &str| vec![format!("by.* (name) {name}"), "by.*.n same".to_owned()];
+        assert_eq!(verdicts(edits, edits, &[event]), wanted("same"));
+        assert_eq!(verdicts(edits, "rules: []", &[event]), wanted("loosened"));
+        assert_eq!(verdicts("rules: []", edits, &[event]), wanted("tightened"));
+        let drops = "rules: [{fields: by, do: drop}]";
+        assert_eq!(verdicts(drops, edits, &[event]), ["by.* (name) loosened", "by.*.n loosened"]);
     }
 
     #[test]

@@ -7,13 +7,15 @@ use crate::clock::now_ms;
 use crate::compare::{Comparison, Example, PathTally, Verdict};
 use crate::config::{self, Config, Secrets};
 use crate::document::{Faults, Paint, Source, printable};
-use crate::engine::Limits;
+use crate::engine::{Engine, Limits, Route};
 use crate::error::{Error, Reason, Result};
 use crate::explain::Explainer;
 use crate::filter::decompressed;
 use crate::kafka::reader::{Reach, read_topic};
 use crate::keys::SecretSource;
+use crate::policy::{self, Lookup, Plan, Policies};
 use crate::record::{NO_HEADERS, Raw, Record};
+use crate::run::Routes;
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 use std::cmp::Reverse;
@@ -23,6 +25,7 @@ use std::io::{self, BufRead, BufReader, IsTerminal as _, Read as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Arguments of `limpid diff`.
 #[derive(clap::Args)]
@@ -39,13 +42,14 @@ pub struct Args {
     /// without one, pseudonyms are not compared with each other
     #[arg(short, long, value_name = "SOURCE")]
     keys: Option<SecretSource>,
-    /// The records of this topic, all of them taken as the policies' tenant's
+    /// The records of this topic: those of the old policy's tenant, as the configuration's route tells;
+    /// with --brokers all of them
     #[arg(long, requires = "cluster")]
     topic: Option<String>,
     /// The cluster that has the topic
     #[arg(long, value_name = "HOST:PORT", requires = "topic")]
     brokers: Option<String>,
-    /// A configuration that says how to reach the cluster that has the topic
+    /// A configuration that says how to reach the cluster that has the topic, and whose records are
     #[arg(long, value_name = "FILE", requires = "topic")]
     config: Option<PathBuf>,
     /// Only the last so many records of each partition
@@ -77,7 +81,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     let (old, new) = (policy(&args.old)?, policy(&args.new)?);
     let mut comparison = Comparison::new(&old, &new, keyring.is_some(), args.values);
     match &args.topic {
-        Some(topic) => add_topic(topic, args, &mut comparison)?,
+        Some(topic) => add_topic(topic, args, old.plan(), &mut comparison)?,
         None if args.files.is_empty() => add_file(Path::new("-"), &mut comparison)?,
         None => args.files.iter().try_for_each(|file| add_file(file, &mut comparison))?,
     }
@@ -92,21 +96,83 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(comparison.worst().loosens())))
 }
 
-fn add_topic(topic: &str, args: &Args, comparison: &mut Comparison<'_>) -> Result<()> {
+fn add_topic(
+    topic: &str,
+    args: &Args,
+    policy: &Plan,
+    comparison: &mut Comparison<'_>,
+) -> Result<()> {
     let ms = |at: Option<jiff::Timestamp>| at.map(jiff::Timestamp::as_millisecond);
     let reach = match (args.last, args.from, args.to) {
         (Some(count), ..) => Reach::Last(count),
         (None, None, None) => Reach::Whole,
         (None, from, to) => Reach::Times(ms(from), ms(to)),
     };
-    let config = match (&args.config, &args.brokers) {
-        (Some(file), _) => config::load(file)?,
-        (None, brokers) => only_brokers(brokers.as_deref().unwrap_or_default())?,
+    let mut others = 0;
+    let mut read = |config: &Config, whose: &mut dyn FnMut(&Record<'_>) -> bool| {
+        read_topic(config, topic, reach, |record| {
+            match whose(record) {
+                true => comparison.add(record),
+                false => others += 1,
+            }
+            Ok(ControlFlow::Continue(()))
+        })
     };
-    read_topic(&config, topic, reach, |record| {
-        comparison.add(record);
-        Ok(ControlFlow::Continue(()))
-    })
+    match (&args.config, &args.brokers) {
+        (Some(file), _) => {
+            let config = config::load(file)?;
+            let mut whose = Whose::new(&config, topic, policy)?;
+            read(&config, &mut |record| whose.takes(record))?;
+        }
+        (None, brokers) => {
+            read(&only_brokers(brokers.as_deref().unwrap_or_default())?, &mut |_| true)?;
+        }
+    }
+    if others > 0 {
+        anstream::eprintln!("limpid: {others} records of other tenants, or of none, were left out");
+    }
+    Ok(())
+}
+
+/// Whose the records of a topic are, by the configuration's route, as `limpid run` tells.
+struct Whose {
+    engine: Engine,
+    policies: Policies,
+    route: Route,
+    tenant: Arc<str>,
+}
+
+impl Whose {
+    fn new(config: &Config, topic: &str, policy: &Plan) -> Result<Self> {
+        let resolved = Routes::new(config).resolve(topic).ok_or_else(|| {
+            Error::usage(format!(
+                "no route takes {topic}, so nothing tells whose its records are; with `--brokers` all \
+                 of them are taken as this tenant's"
+            ))
+        })?;
+        // All tenants' names count: a record of another one is not the default policy's.
+        let mut faults = Faults::default();
+        let sources = policy::sources(&config.policies, &mut faults);
+        let compiled = policy::compile_all(&sources, Lookup::Rehearsal, &mut faults);
+        if !faults.is_empty() {
+            faults.sort();
+            return Err(Error::usage(format!(
+                "the configuration's policies are refused\n{faults:#}"
+            )));
+        }
+        let mut plans: Vec<Plan> = compiled.into_iter().map(|compiled| compiled.plan).collect();
+        plans.retain(|plan| plan.tenant != policy.tenant);
+        plans.push(policy.clone());
+        let policies = Policies::new(plans)
+            .map_err(|tenant| Error::usage(format!("several policies for {tenant}")))?;
+        let (engine, tenant) = (Engine::new(Limits::default()), policy.tenant.clone());
+        Ok(Self { engine, policies, route: resolved.route, tenant })
+    }
+
+    fn takes(&mut self, record: &Record<'_>) -> bool {
+        let slot = self.engine.slot(&self.policies, &self.route, record);
+        matches!(slot, Ok(Some(slot)) if self.policies.plan(slot).tenant == self.tenant)
+    }
 }
 
 /// A configuration that only reads: its routes lead nowhere.

@@ -211,6 +211,32 @@ static POLICY: &[Code] = &[
         right: "tenant: acme\nversion: 1\nrules:\n  - {fields: user.id, do: keep}\n  - {fields: user, do: drop}\n",
     },
     Code {
+        code: "P027",
+        title: "a rule for values and for names",
+        explanation: "`do` says what becomes of the values that a rule names, `rename_keys` what becomes \
+            of the names of an object's members. Each has parameters and a `mismatch` of its own, so \
+            each is a rule of its own.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: visits, do: redact, rename_keys: mask}\n",
+        right: "tenant: acme\nversion: 1\nrules:\n  - {fields: visits, rename_keys: mask}\n  - {fields: \"visits.*\", do: redact}\n",
+    },
+    Code {
+        code: "P028",
+        title: "not for names",
+        explanation: "`rename_keys` takes transforms that make one name of another. With `redact` or \
+            `set` all members would have one name, and readers keep one of them; members go with their \
+            names by `do: drop`.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: visits, rename_keys: drop}\n",
+        right: "tenant: acme\nversion: 1\nrules:\n  - {fields: \"visits.*\", do: drop}\n",
+    },
+    Code {
+        code: "P029",
+        title: "nothing there has a name",
+        explanation: "`rename` gives one member another name, so its path ends with the member's name. \
+            `rename_keys` names objects in the record's value: keys and headers have no members.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: \"user.*\", do: rename, to: x}\n",
+        right: "tenant: acme\nversion: 1\nrules:\n  - {fields: user.mail, do: rename, to: email}\n",
+    },
+    Code {
         code: "P030",
         title: "a test that says too little or too much",
         explanation: "A test says either what comes `out` (with `out_key` and `out_headers`) or \

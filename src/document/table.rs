@@ -71,7 +71,10 @@ impl<'a> Table<'a> {
             Kind::Refused => None,
             _ => {
                 let message = format!("{what} must be keys and values, found {}", node.is_a());
-                reader.fault("Y012", node.span, message);
+                let fault = reader.fault("Y012", node.span, message);
+                if let Kind::Text(_) = node.kind {
+                    fault.hint("write `{NAME: VALUE}`, or a line `NAME: VALUE` each, indented");
+                }
                 None
             }
         }
@@ -118,6 +121,12 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Where a key stands.
+    #[must_use]
+    pub fn key_span(&self, name: &str) -> Option<Span> {
+        self.entries.iter().find(|entry| entry.key == name).map(|entry| entry.key_span)
+    }
+
     /// Calls it something else from now on, once more is known of it.
     pub fn call(&mut self, what: String) {
         self.what = what;
@@ -140,7 +149,9 @@ impl<'a> Table<'a> {
         }
     }
 
-    fn has(&self, name: &str) -> bool {
+    /// Is there such a key?
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == name)
     }
 
@@ -284,6 +295,9 @@ impl<'a> Field<'a> {
             }
             Kind::Number(_) if wanted == "a whole number" => {
                 fault.hint("write it without a point");
+            }
+            Kind::Text(_) if wanted.starts_with("`true`") => {
+                fault.hint("`yes`, `no`, `on` and `off` are text, and so is what stands in quotes");
             }
             Kind::List(_) if wanted == "text" => {
                 fault.hint("there can be one only: write it without brackets");

@@ -136,6 +136,27 @@ impl<W: Watch> Editor for PlanEditor<'_, W> {
         Ok(edit)
     }
 
+    /// A name is hashed at once: its member may go yet, and nobody would look for it among what waits.
+    fn name(
+        &mut self,
+        rule: RuleId,
+        start: usize,
+        name: &str,
+        out: &mut Out<'_>,
+    ) -> Result<Edit, Reason> {
+        self.watch.at(At::Name(start));
+        let waiting = self.context.waiting.take();
+        let edit = self.scalar(rule, Scalar::Text(name), out);
+        self.context.waiting = waiting;
+        edit
+    }
+
+    fn taken_name(&mut self, rule: RuleId, start: usize) {
+        self.tally[usize::from(rule)].mismatches += 1;
+        self.watch.at(At::Name(start));
+        self.watch.decided(Decided { rule, edit: None, mismatch: true, written: b"" });
+    }
+
     fn gone(&mut self, rule: RuleId) {
         self.tally[usize::from(rule)].hits += 1;
         self.tell(rule, Edit::Drop, b"");

@@ -130,6 +130,19 @@ impl Engine {
         batch.finish(route.index, record, cleaned);
     }
 
+    /// Whose record it is: the slot of the plan that would serve it; `None`: none would.
+    ///
+    /// # Errors
+    /// Its value would have to be read for that, and cannot be.
+    pub fn slot(
+        &mut self,
+        policies: &Policies,
+        route: &Route,
+        record: &Record<'_>,
+    ) -> Result<Option<usize>, Reason> {
+        tenant::slot(policies, route, record, self.limits.depth, &mut self.scratch)
+    }
+
     fn clean_inner<W: Watch>(
         &mut self,
         policies: &Policies,
@@ -142,8 +155,7 @@ impl Engine {
             return Err(Reason::Limits);
         }
         let depth = self.limits.depth;
-        let slot = tenant::slot(policies, route, record, depth, &mut self.scratch)?;
-        let slot = slot.ok_or(Reason::Tenant)?;
+        let slot = self.slot(policies, route, record)?.ok_or(Reason::Tenant)?;
         let plan = policies.plan(slot);
         prefetch(std::slice::from_ref(plan));
         prefetch(std::slice::from_ref(&self.keys[slot]));

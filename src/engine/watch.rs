@@ -14,6 +14,8 @@ use crate::format::paths::RuleId;
 pub enum At {
     /// The value that begins at this byte of the record's value.
     Value(usize),
+    /// The name of a member, which begins at this byte of the record's value.
+    Name(usize),
     /// The record's key.
     Key,
     /// The header of this number.

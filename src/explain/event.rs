@@ -25,6 +25,8 @@ pub struct Node {
     pub path: Path,
     /// Where it stands in the event, in bytes.
     pub span: Range<usize>,
+    /// Of a member, where its name stands, with the quotes.
+    pub name: Option<Range<usize>>,
     /// The number of the first node behind it and all that is in it.
     pub next: usize,
 }
@@ -51,7 +53,8 @@ impl fmt::Display for Path {
 #[must_use]
 pub fn read(json: &[u8]) -> Option<Vec<Node>> {
     let text = std::str::from_utf8(json).ok()?;
-    let mut reader = Reader { text, at: 0, path: Path::default(), nodes: Vec::new() };
+    let (path, nodes) = (Path::default(), Vec::new());
+    let mut reader = Reader { text, at: 0, path, name: None, nodes };
     reader.space();
     reader.value()?;
     reader.space();
@@ -62,13 +65,16 @@ struct Reader<'a> {
     text: &'a str,
     at: usize,
     path: Path,
+    /// Of the member whose value comes next.
+    name: Option<Range<usize>>,
     nodes: Vec<Node>,
 }
 
 impl Reader<'_> {
     fn value(&mut self) -> Option<()> {
         let (number, start) = (self.nodes.len(), self.at);
-        self.nodes.push(Node { path: self.path.clone(), span: start..start, next: 0 });
+        let (path, name) = (self.path.clone(), self.name.take());
+        self.nodes.push(Node { path, span: start..start, name, next: 0 });
         match self.peek()? {
             b'{' => self.members()?,
             b'[' => self.elements()?,
@@ -83,7 +89,9 @@ impl Reader<'_> {
 
     fn members(&mut self) -> Option<()> {
         self.items(b'}', |reader, _| {
+            let start = reader.at;
             let name = reader.string()?;
+            reader.name = Some(start..reader.at);
             reader.space();
             reader.eat(b':')?;
             reader.space();

@@ -20,7 +20,7 @@ use crate::format::json::{Edit, Editor, Scratch};
 use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
 use crate::format::{Container, Out, Scalar};
 use crate::policy::trial::{Bench, Tried};
-use crate::policy::{CompiledPolicy, Place, Plan, Policies, WrittenPath, parse_path};
+use crate::policy::{CompiledPolicy, Decides, Place, Plan, Policies, WrittenPath, parse_path};
 use crate::record::{Raw, Record};
 use event::Node;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -63,7 +63,9 @@ pub struct Explained {
 pub struct Value {
     /// `$key`, `$header.NAME`, or the path in the event.
     pub path: String,
-    /// The value as it stands in the event.
+    /// It is about the name of the member there, and not about its value.
+    pub name: bool,
+    /// The value, or the name, as it stands in the event.
     pub before: Vec<u8>,
     /// What became of it.
     pub fate: Fate,
@@ -168,7 +170,7 @@ impl LonePath {
     fn new(written: WrittenPath) -> Self {
         let place = parse_path(&written.text).expect("the policy was compiled");
         let alone = match &place {
-            Place::Value(segments) => alone(segments),
+            Place::Value(segments) => alone(segments, written.decides),
             _ => None,
         };
         Self { written, place, alone }
@@ -186,9 +188,12 @@ impl LonePath {
 }
 
 /// The kernel's tables for one path.
-fn alone(segments: &[Segment]) -> Option<Paths> {
-    let on_container = OnContainer::Leave;
-    let path = RulePath { rule: 0, on_container, segments: segments.to_vec() };
+fn alone(segments: &[Segment], decides: Decides) -> Option<Paths> {
+    let on_container = match decides {
+        Decides::Value => OnContainer::Leave,
+        Decides::Name | Decides::Names => OnContainer::Rename,
+    };
+    let path = RulePath { rule: 0, on_container, segments: decides.steps(segments) };
     Paths::compile(&[path]).ok()
 }
 
@@ -238,7 +243,7 @@ impl Trace {
     }
 }
 
-/// Notes where the values stand that a path names, and leaves them as they are.
+/// Notes where the values, or the members' names, stand that a path names, and leaves them as they are.
 #[derive(Default)]
 struct Finder {
     at: usize,
@@ -260,6 +265,11 @@ impl Editor for Finder {
     }
 
     fn container(&mut self, _: RuleId, _: Container, _: &mut Out<'_>) -> Result<Edit, Reason> {
+        Ok(Edit::Keep)
+    }
+
+    fn name(&mut self, _: RuleId, start: usize, _: &str, _: &mut Out<'_>) -> Result<Edit, Reason> {
+        self.found.insert(start);
         Ok(Edit::Keep)
     }
 }
@@ -347,9 +357,13 @@ impl<'a> Asked<'a> {
         let names: BTreeSet<&str> = near::names(&self.nodes);
         let mut near = Vec::new();
         for &path in &self.idle {
-            let Place::Value(segments) = &self.explainer.paths[path].place else { continue };
+            let LonePath { place: Place::Value(segments), written, .. } =
+                &self.explainer.paths[path]
+            else {
+                continue;
+            };
             for meant in near::alternatives(segments, &names) {
-                let paths = alone(&meant);
+                let paths = alone(&meant, written.decides);
                 let found = paths.map(|paths| found(self.json, &paths, self.explainer.limits));
                 if let Some(found) = found.filter(|found| !found.is_empty()) {
                     near.push((path, found, Place::Value(meant).to_string()));
@@ -392,6 +406,7 @@ impl<'a> Asked<'a> {
             above.push(number);
             let decision = self.trace.decision(At::Value(node.span.start));
             let single = node.next == number + 1;
+            values.extend(self.name_at(node, decision));
             // The root is the record: no rule decides it, and it is shown by its values.
             if number > 0 && (single || decision.is_some()) {
                 values.push(self.value_at(node, decision, &above));
@@ -401,6 +416,19 @@ impl<'a> Asked<'a> {
             }
         }
         values
+    }
+
+    /// The name of a member that stays, if a rule decides it.
+    fn name_at(&self, node: &Node, of_value: Option<&Decision>) -> Option<Value> {
+        let name = node.name.clone()?;
+        let decision = self.trace.decision(At::Name(name.start))?;
+        if of_value.is_some_and(|decision| decision.fate == Fate::Dropped) {
+            return None;
+        }
+        let names = |path: usize| self.found[path].contains(&name.start);
+        let before = self.json[name.clone()].to_vec();
+        let value = self.value(node.path.to_string(), before, Some(decision), &names);
+        Some(Value { name: true, ..value })
     }
 
     /// `above`: the node and those that it is in.
@@ -444,6 +472,7 @@ impl<'a> Asked<'a> {
         let passed_by = others(&|other| rule.is_none_or(|rule| other < rule));
         Value {
             path,
+            name: false,
             before,
             fate: decision.map_or(Fate::Kept, |decision| decision.fate.clone()),
             by,

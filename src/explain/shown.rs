@@ -40,7 +40,8 @@ impl Display for Explained {
 
 impl Value {
     fn write(&self, paint: Paint, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}  {}", paint.on(NAME, printable(&self.path)), self.why())?;
+        let of = if self.name { "the name of " } else { "" };
+        writeln!(f, "{of}{}  {}", paint.on(NAME, printable(&self.path)), self.why())?;
         let before = printable(&String::from_utf8_lossy(&self.before));
         match &self.fate {
             Fate::Kept => writeln!(f, "    {before}")?,
@@ -107,6 +108,7 @@ impl Value {
         };
         json!({
             "path": self.path,
+            "name": self.name,
             "fate": fate,
             "by": self.by.as_ref().map(named),
             "mismatch": self.mismatch,

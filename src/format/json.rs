@@ -23,6 +23,8 @@
 //! everything from that sibling's end to its own end goes; without one, everything from its start
 //! to the start of the next. All other bytes stay, spaces too.
 
+mod renamed;
+
 use super::grammar::{Cursor, Span, Step};
 use super::paths::{Here, Members, Next, Paths, RuleId, State};
 use super::{Container, Out, Scalar};
@@ -77,6 +79,27 @@ pub trait Editor {
         out: &mut Out<'_>,
     ) -> Result<Edit, Reason>;
 
+    /// The name of a member that `rule` decides, by meaning; `start` is where it begins.
+    ///
+    /// # Errors
+    /// A reason to withhold the whole record.
+    fn name(
+        &mut self,
+        rule: RuleId,
+        start: usize,
+        name: &str,
+        out: &mut Out<'_>,
+    ) -> Result<Edit, Reason> {
+        let _ = (rule, start, name, out);
+        Ok(Edit::Keep)
+    }
+
+    /// What `rule` called the member whose name began at `start`, another member of the object is called
+    /// already.
+    fn taken_name(&mut self, rule: RuleId, start: usize) {
+        let _ = (rule, start);
+    }
+
     /// A value goes because `rule` took the container that it is in, and no earlier rule leaves it.
     fn gone(&mut self, _: RuleId) {}
 }
@@ -88,6 +111,8 @@ pub struct Scratch {
     index: Index,
     key: String,
     value: String,
+    /// Of the objects around whose members are renamed, what those are called.
+    names: Vec<renamed::Called>,
     /// What [`Scratch::read`] lets the walk copy, and nobody looks at.
     unread: Vec<u8>,
 }
@@ -113,6 +138,7 @@ impl Scratch {
             index: Index::default(),
             key: String::new(),
             value: String::new(),
+            names: Vec::new(),
             unread: Vec::new(),
         }
     }
@@ -153,7 +179,8 @@ pub fn splice<E: Editor>(
     editor: &mut E,
     out: &mut Vec<u8>,
 ) -> Result<(), Reason> {
-    let Scratch { scanner, index, key, value, .. } = scratch;
+    let Scratch { scanner, index, key, value, names, .. } = scratch;
+    names.clear();
     let text = scanner.index(input, index).map_err(|_| Reason::Malformed)?;
     let mut walk = Walk {
         cursor: Cursor::new(input, index.quotes(), depth_max),
@@ -165,6 +192,7 @@ pub fn splice<E: Editor>(
         editor,
         key,
         value,
+        names,
         out,
     };
     walk.root()?;
@@ -185,6 +213,7 @@ struct Walk<'a, E> {
     editor: &'a mut E,
     key: &'a mut String,
     value: &'a mut String,
+    names: &'a mut Vec<renamed::Called>,
     out: &'a mut Vec<u8>,
 }
 
@@ -253,6 +282,9 @@ impl<'a, E: Editor> Walk<'a, E> {
 
     /// An object in which rules may match, the walk at its brace. True if a member stayed.
     fn object(&mut self, state: &'a State) -> Step<bool> {
+        if state.renames() {
+            return self.renamed_object(state);
+        }
         self.cursor.enter()?;
         if self.cursor.closes(b'}') {
             return Ok(false);

@@ -20,9 +20,15 @@
 //!   any such value, only the record can tell; so where a lower rule that leaves something may still
 //!   match, the walk looks inside (`Here::Sift`), and if nothing was left the container goes
 //!   whole after all. Rules that take things themselves leave nothing, and open nothing.
+//! - What a member is called is decided apart from its value, by the lowest rule that names the member
+//!   itself ([`OnContainer::Rename`]). Such paths are an automaton of their own, joined to the other at
+//!   the end: a state then also says what the member that led to it is called, and where no name is
+//!   decided nothing is different.
 
 mod automaton;
 mod compile;
+mod names;
+mod product;
 mod strictest;
 
 pub use strictest::Strictness;
@@ -72,6 +78,8 @@ pub enum OnContainer {
     Leave,
     /// Takes it whole, names included (`drop`, `redact`).
     Take,
+    /// Nothing: what it decides is the name of a member, whatever its value is (`rename`).
+    Rename,
 }
 
 /// Why paths could not be compiled: their wildcards multiply to too many states.
@@ -124,7 +132,14 @@ pub(crate) struct State {
     mask: u32,
     /// Which bits of a hash number the slots: where possible, such that each name has its own.
     shift: u32,
+    /// The rule that decides the name of the member that is here, or [`NO_RULE`].
+    renamed: RuleId,
+    /// Does any rule decide the name of a member of the object here?
+    renames: bool,
 }
+
+/// No rule has this number.
+const NO_RULE: RuleId = RuleId::MAX;
 
 impl State {
     #[inline]
@@ -135,6 +150,17 @@ impl State {
     #[inline]
     pub(crate) fn array(&self) -> Here {
         self.array
+    }
+
+    /// Does any rule decide the name of a member of the object here?
+    #[inline]
+    pub(crate) fn renames(&self) -> bool {
+        self.renames
+    }
+
+    /// The rule that decides the name of the member that is here.
+    pub(crate) fn renamed(&self) -> Option<RuleId> {
+        (self.renamed != NO_RULE).then_some(self.renamed)
     }
 }
 
@@ -196,8 +222,15 @@ impl Paths {
     /// # Errors
     /// More than [`crate::limits::PATH_STATES_MAX`] states.
     pub fn compile(paths: &[RulePath]) -> Result<Self, TooManyStates> {
-        let (automaton, decides) = compile::compile(paths)?;
-        automaton.frozen(decides)
+        let mut decides = vec![false; paths.len()];
+        let values = compile::values(paths, &mut decides)?;
+        match compile::names(paths, &mut decides)? {
+            None => values.frozen(decides),
+            Some(names) => {
+                let leaves = |rule| names::leaves(paths.iter(), rule);
+                names::join(&values, &names, leaves)?.frozen(decides)
+            }
+        }
     }
 
     /// Compiles several lists of paths, whose rules are numbered alike, to the strictest of them:
@@ -206,29 +239,41 @@ impl Paths {
     /// # Errors
     /// As [`Paths::compile`].
     pub fn strictest(lists: &[&[RulePath]], rules: &[Strictness]) -> Result<Self, TooManyStates> {
-        let mut joined: Option<Automaton> = None;
+        let joined = |before: Option<Automaton>, automaton| match before {
+            None => Ok(automaton),
+            Some(before) => strictest::join(&before, &automaton, rules),
+        };
+        let (mut values, mut names) = (None, None);
         for list in lists {
-            let (automaton, _) = compile::compile(list)?;
-            joined = Some(match joined {
-                None => automaton,
-                Some(before) => strictest::join(&before, &automaton, rules)?,
-            });
+            let decides = &mut vec![false; list.len()];
+            values = Some(joined(values, compile::values(list, decides)?)?);
+            if let Some(more) = compile::names(list, decides)? {
+                names = Some(joined(names, more)?);
+            }
         }
-        joined.map_or_else(|| Self::compile(&[]), |joined| joined.frozen(Vec::new()))
+        let Some(values) = values else { return Self::compile(&[]) };
+        match names {
+            None => values.frozen(Vec::new()),
+            Some(names) => {
+                let leaves = |rule| names::leaves(lists.iter().copied().flatten(), rule);
+                names::join(&values, &names, leaves)?.frozen(Vec::new())
+            }
+        }
     }
 
-    /// Does this rule decide any value?
+    /// Does this rule decide any value or name?
     #[must_use]
     pub fn uses(&self, rule: RuleId) -> bool {
         let by = |here| match here {
             Here::Rule(by) | Here::Gone(by) | Here::Sift { rule: by, .. } => by == rule,
             Here::Stay | Here::Descend => false,
         };
-        self.states.iter().any(|state| by(state.scalar) || by(state.object) || by(state.array))
+        let by = |state: &State| [state.scalar, state.object, state.array].into_iter().any(by);
+        self.states.iter().any(|state| by(state) || state.renamed == rule)
     }
 
-    /// For path number `index` of those given to [`Paths::compile`]: is there any value that it
-    /// decides? If not, earlier rules shadow it.
+    /// For path number `index` of those given to [`Paths::compile`]: is there any value, or name, that
+    /// it decides? If not, earlier rules shadow it.
     #[must_use]
     pub fn decides(&self, index: usize) -> bool {
         self.decides[index]

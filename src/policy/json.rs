@@ -5,6 +5,7 @@
 
 use super::trial::ANY_TEXT;
 use crate::document::{Kind, Node, Reader};
+use simd_json::owned::Object;
 use simd_json::{OwnedValue, StaticNode};
 use std::fmt::Write as _;
 
@@ -95,13 +96,26 @@ fn value_fits(wanted: &OwnedValue, got: &OwnedValue) -> bool {
                 && wanted.iter().zip(got.iter()).all(|(wanted, got)| value_fits(wanted, got))
         }
         (OwnedValue::Object(wanted), OwnedValue::Object(got)) => {
-            wanted.len() == got.len()
-                && wanted
-                    .iter()
-                    .all(|(key, wanted)| got.get(key).is_some_and(|got| value_fits(wanted, got)))
+            wanted.len() == got.len() && members_fit(wanted, got)
         }
         _ => false,
     }
+}
+
+/// Names are compared like texts: `…` in one stands for any. Each fits one member.
+fn members_fit(wanted: &Object, got: &Object) -> bool {
+    let (open, plain): (Vec<_>, Vec<_>) =
+        wanted.iter().partition(|(name, _)| name.contains(ANY_TEXT));
+    let named = |name: &str| plain.iter().any(|(wanted, _)| *wanted == name);
+    let mut left: Vec<_> = got.iter().filter(|(name, _)| !named(name)).collect();
+    let mut takes_one = |name: &str, wanted: &OwnedValue| {
+        let fits = |(got, value): &(&String, &OwnedValue)| {
+            text_fits(name, got) && value_fits(wanted, value)
+        };
+        left.iter().position(fits).map(|found| left.swap_remove(found)).is_some()
+    };
+    plain.iter().all(|(name, wanted)| got.get(*name).is_some_and(|got| value_fits(wanted, got)))
+        && open.iter().all(|(name, wanted)| takes_one(name, wanted))
 }
 
 /// Numbers agree if their values do: `1.0` is `1`.
@@ -139,7 +153,8 @@ pub fn text_fits(wanted: &str, got: &str) -> bool {
 #[must_use]
 pub fn difference(wanted: &str, got: &str) -> Vec<String> {
     use similar::{ChangeTag, TextDiff};
-    let (wanted, got) = (laid_out(wanted), laid_out(got));
+    let got = laid_out(got);
+    let wanted = filled_in(&laid_out(wanted), &got);
     let diff = TextDiff::from_lines(&wanted, &got);
     let mut lines = vec!["- wanted, + got:".to_owned()];
     for change in diff.iter_all_changes() {
@@ -151,6 +166,20 @@ pub fn difference(wanted: &str, got: &str) -> Vec<String> {
         lines.push(format!("{sign} {}", change.value().trim_end_matches('\n')));
     }
     lines
+}
+
+/// The lines of `wanted`; in the place of one with `…` the next of `got` that it fits, for that is no
+/// difference.
+fn filled_in(wanted: &str, got: &str) -> String {
+    let got: Vec<&str> = got.lines().collect();
+    let mut next = 0;
+    let mut line = |line: &str| {
+        let fits = |got: &&str| line.contains(ANY_TEXT) && text_fits(line, got);
+        let found = got[next..].iter().position(fits);
+        next = found.map_or(next, |found| next + found + 1);
+        found.map_or(line, |_| got[next - 1]).to_owned() + "\n"
+    };
+    wanted.lines().map(&mut line).collect()
 }
 
 /// Puts every value on a line of its own, whatever its spelling, and leaves the commas out, so that

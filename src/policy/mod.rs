@@ -15,6 +15,7 @@ mod plan;
 mod schema;
 mod shared;
 mod syntax;
+mod tenants;
 pub mod trial;
 
 pub use check::Lookup;
@@ -27,7 +28,7 @@ pub use schema::schema;
 pub use shared::{BASE, Shared};
 
 use crate::document::{self, Faults, Reader, Source, Span};
-use crate::format::paths::RuleId;
+use crate::format::paths::{RuleId, Segment};
 use crate::keys::Keyring;
 use std::sync::Arc;
 
@@ -46,11 +47,33 @@ pub struct CompiledPolicy {
     pub shares: bool,
 }
 
+/// What a rule decides of what its paths name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Decides {
+    /// The values.
+    Value,
+    /// The name of each member that a path leads to (`do: rename`).
+    Name,
+    /// The names of the members of each object there (`rename_keys`).
+    Names,
+}
+
+impl Decides {
+    /// The steps that lead to what is decided, where a path has `segments`.
+    #[must_use]
+    pub fn steps(self, segments: &[Segment]) -> Vec<Segment> {
+        let member = (self == Self::Names).then_some(Segment::AnyName);
+        segments.iter().cloned().chain(member).collect()
+    }
+}
+
 /// A path of a rule, as it was written.
 #[derive(Debug, Clone)]
 pub struct WrittenPath {
     /// The rule.
     pub rule: RuleId,
+    /// What the rule decides.
+    pub decides: Decides,
     /// The path.
     pub text: String,
     /// The file that it is written in: the policy's, or one that policies share.
@@ -115,6 +138,7 @@ fn written_paths<'a>(rules: impl Iterator<Item = &'a syntax::Rule>) -> Vec<Writt
     for (rule, number) in rules.zip(0..=RuleId::MAX) {
         let written = |field: &syntax::At<String>| WrittenPath {
             rule: number,
+            decides: rule.decides(),
             text: field.value.clone(),
             source: rule.source.clone(),
             span: field.span,

@@ -81,16 +81,27 @@ fn include() -> Value {
 }
 
 fn rule() -> Value {
-    let name = |spec: &&Spec| json!({"const": spec.name, "description": spec.about});
-    let names: Vec<Value> = transform::TABLE.iter().map(name).collect();
-    let branches: Vec<Value> = transform::TABLE.iter().map(|spec| of_transform(spec)).collect();
+    let named = |specs: &[&Spec]| -> Vec<Value> {
+        let name = |spec: &&Spec| json!({"const": spec.name, "description": spec.about});
+        specs.iter().map(name).collect()
+    };
+    let on_names: Vec<&Spec> =
+        transform::TABLE.iter().copied().filter(|spec| spec.on_names()).collect();
+    let of_values = transform::TABLE.iter().map(|spec| of_transform(spec, "do"));
+    let of_names = on_names.iter().map(|spec| of_transform(spec, "rename_keys"));
+    let branches: Vec<Value> = of_values.chain(of_names).collect();
     json!({
         "type": "object",
-        "required": ["fields", "do"],
+        "required": ["fields"],
+        "anyOf": [{"required": ["do"]}, {"required": ["rename_keys"]}],
         "properties": {
             "fields": texts("One path or a list of paths: `user.email`, `**.ssn`, `ips[*]`, \
                 `$key`, `$header.NAME`."),
-            "do": {"description": "What to do there.", "anyOf": names},
+            "do": {"description": "What to do there.", "anyOf": named(transform::TABLE)},
+            "rename_keys": {
+                "description": "What to do with the names of the members of the objects there.",
+                "anyOf": named(&on_names),
+            },
             "when": {
                 "description": "Fields and the values that they must have for the rule to apply.",
                 "type": "object",
@@ -127,10 +138,10 @@ fn condition() -> Value {
     })
 }
 
-/// A rule with this transform takes these parameters and no others.
-fn of_transform(spec: &Spec) -> Value {
+/// A rule with this transform, as `key` names it, takes these parameters and no others.
+fn of_transform(spec: &Spec, key: &str) -> Value {
     let mut properties = Map::new();
-    for shared in ["fields", "do", "when", "mismatch"] {
+    for shared in ["fields", key, "when", "mismatch"] {
         properties.insert(shared.into(), true.into());
     }
     let mut needed = Vec::new();
@@ -141,7 +152,7 @@ fn of_transform(spec: &Spec) -> Value {
         }
     }
     json!({
-        "if": {"required": ["do"], "properties": {"do": {"const": spec.name}}},
+        "if": {"required": [key], "properties": {key: {"const": spec.name}}},
         "then": {"properties": properties, "required": needed, "additionalProperties": false},
     })
 }

@@ -7,17 +7,17 @@ use super::conditions::{Literal, Term, When};
 use super::json;
 use super::path::{self, Place};
 use super::trial::{self, Test};
-use super::{HeaderName, OnMismatch, Shared, Unlisted};
+use super::{Decides, HeaderName, OnMismatch, Shared, Unlisted};
 use crate::document::{
     Field, Kind as NodeKind, Node, Reader, Source, Span, Table, listed, nearest,
 };
-use crate::format::paths::Segment;
+use crate::format::paths::{OnContainer, Segment};
 use crate::transform::{self, Arg, Constant, Kind, Param, Spec};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Something with its place.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct At<T> {
     /// The thing.
     pub value: T,
@@ -52,9 +52,33 @@ pub struct Rule {
     pub when: Option<Condition>,
     /// The transform and where its name stands; `None` if it is unknown.
     pub transform: Option<At<&'static Spec>>,
+    /// It is done to the names of the members of what `fields` names (`rename_keys`).
+    pub keys: bool,
     pub mismatch: OnMismatch,
     /// One for each parameter; `None` if one could not be read.
     pub args: Option<Vec<Arg>>,
+}
+
+impl Rule {
+    /// What it decides.
+    pub fn decides(&self) -> Decides {
+        match &self.transform {
+            _ if self.keys => Decides::Names,
+            Some(At { value: spec, .. }) if spec.on_container() == OnContainer::Rename => {
+                Decides::Name
+            }
+            _ => Decides::Value,
+        }
+    }
+
+    /// What it does with an array or object.
+    pub fn on_container(&self) -> OnContainer {
+        match (self.decides(), &self.transform) {
+            (Decides::Value, Some(At { value: spec, .. })) => spec.on_container(),
+            (Decides::Value, None) => OnContainer::EachScalar,
+            (Decides::Name | Decides::Names, _) => OnContainer::Rename,
+        }
+    }
 }
 
 /// A rule's condition, with its place.
@@ -87,6 +111,12 @@ pub fn read(node: &Node, shared: &Shared, reader: &mut Reader<'_>) -> Option<Pol
     let tests = table.take("tests").and_then(|field| field.list(reader)).unwrap_or_default();
     let tests = tests.iter().filter_map(|item| trial::read(item.node, reader)).collect();
     let head = table.head();
+    table.pass("include");
+    if let Some(include) = table.key_span("include") {
+        reader
+            .fault("Y010", include, "unknown key `include` in a policy")
+            .hint("rule sets stand among the rules, where they count: `- include: _users.yaml`");
+    }
     table.finish(reader);
     Some(Policy {
         tenant,
@@ -146,12 +176,13 @@ fn epoch(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<At<Option<Duratio
 pub fn rule(node: &Node, reader: &mut Reader<'_>) -> Option<Rule> {
     let mut table = Table::new(node, "a rule", reader)?;
     let fields = table.need("fields", reader).map(|field| fields(&field, reader));
-    let transform = table.need("do", reader).and_then(|field| spec(&field, reader));
+    let (transform, keys) = what(&mut table, reader);
     let when = table.take("when").and_then(|field| condition(&field, reader));
     let mismatch = table.take("mismatch").and_then(|field| mismatch(&field, reader));
     let args = match &transform {
         Some(At { value: spec, .. }) => {
-            table.call(format!("a `{}` rule", spec.name));
+            let keys = if keys { "rename_keys: " } else { "" };
+            table.call(format!("a `{keys}{}` rule", spec.name));
             let params = spec.params.iter();
             // Every parameter is read, so that all faults appear, before one failure spoils all.
             let args: Vec<_> = params.map(|param| arg(&mut table, param, reader)).collect();
@@ -170,9 +201,40 @@ pub fn rule(node: &Node, reader: &mut Reader<'_>) -> Option<Rule> {
         fields: fields.unwrap_or_default(),
         when,
         transform,
+        keys,
         mismatch: mismatch.unwrap_or(OnMismatch::Redact),
         args,
     })
+}
+
+/// The transform, and whether it is done to the names of members.
+fn what(table: &mut Table<'_>, reader: &mut Reader<'_>) -> (Option<At<&'static Spec>>, bool) {
+    if !table.has("rename_keys") {
+        if !table.has("do") {
+            // Then it may be what a misspelt key means.
+            table.take("rename_keys");
+        }
+        return (table.need("do", reader).and_then(|field| spec(&field, reader)), false);
+    }
+    if let Some(field) = table.has("do").then(|| table.take("do")).flatten() {
+        reader
+            .fault("P027", field.name_span, "a rule has `do` or `rename_keys`, not both")
+            .hint("write two rules: one for the values, one for the names");
+        table.pass("rename_keys");
+        return (spec(&field, reader), false);
+    }
+    let field = table.take("rename_keys");
+    let transform = field.and_then(|field| spec(&field, reader));
+    if let Some(At { value: spec, span }) = transform.filter(|named| !named.value.on_names()) {
+        let able = transform::TABLE.iter().filter(|spec| spec.on_names()).map(|spec| spec.name);
+        let hint = match spec.name {
+            "drop" => "members go with their names by `do: drop` for `NAME.*`".into(),
+            "rename" => "one member is renamed by `do: rename` for its own path".into(),
+            _ => format!("it would give all members one name; there are {}", listed(able)),
+        };
+        reader.fault("P028", span, format!("`{}` cannot be done to names", spec.name)).hint(hint);
+    }
+    (transform, true)
 }
 
 fn fields(field: &Field<'_>, reader: &mut Reader<'_>) -> Vec<At<String>> {

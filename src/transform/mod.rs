@@ -17,6 +17,7 @@ mod mask;
 mod pseudonymize;
 mod recent;
 mod redact;
+mod rename;
 mod round;
 mod set;
 mod strip_query;
@@ -169,7 +170,8 @@ pub enum Constant {
 }
 
 /// An executed example: a rule's parameters (YAML flow style, may be empty), the value before and
-/// after (JSON; an `after` of "" means dropped, `…` stands for any text).
+/// after (JSON; an `after` of "" means dropped, one that is a member has another name than `x`, `…` stands
+/// for any text).
 #[derive(Debug, Clone, Copy)]
 pub struct Example {
     /// Parameters beside `fields` and `do`, such as `v4: 16`.
@@ -245,10 +247,18 @@ impl Spec {
     #[must_use]
     pub fn on_container(&self) -> OnContainer {
         match self.whole {
-            false => OnContainer::EachScalar,
+            _ if self.name == rename::SPEC.name => OnContainer::Rename,
             true if self.name == keep::SPEC.name => OnContainer::Leave,
             true => OnContainer::Take,
+            false => OnContainer::EachScalar,
         }
+    }
+
+    /// Can it be done to the names of members (`rename_keys`)? Not what takes its values whole: of an
+    /// object whose members all have one name, readers keep one.
+    #[must_use]
+    pub fn on_names(&self) -> bool {
+        matches!(self.on_container(), OnContainer::EachScalar | OnContainer::Leave)
     }
 }
 
@@ -263,6 +273,8 @@ pub enum Transform {
     Redact(Redact),
     /// See `set.rs`.
     Set(set::Set),
+    /// See `rename.rs`.
+    Rename(Box<str>),
     /// See `mask.rs`.
     Mask(mask::Mask),
     /// See `truncate_ip.rs`.
@@ -310,6 +322,7 @@ impl Transform {
             Self::Drop => Outcome::Dropped,
             Self::Redact(redact) => redact.apply(value, out),
             Self::Set(set) => set.write(out),
+            Self::Rename(to) => rename::apply(to, value, out),
             Self::Mask(mask) => mask.apply(value, out),
             Self::TruncateIp(truncate_ip) => truncate_ip.apply(value, out),
             Self::Pseudonymize(pseudonymize) => pseudonymize.apply(value, context, out),
@@ -411,6 +424,7 @@ pub static TABLE: &[&Spec] = &[
     &drop::SPEC,
     &redact::SPEC,
     &set::SPEC,
+    &rename::SPEC,
     &mask::SPEC,
     &truncate_ip::SPEC,
     &pseudonymize::SPEC,

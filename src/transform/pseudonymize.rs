@@ -82,7 +82,9 @@ pub(super) static SPEC: Spec = Spec {
         let mut args = Args::new(args);
         let (prefix, word) = (args.text().into(), args.word());
         let form = match (word, country(args.text())) {
-            (_, None) => return Err("`country` must be the digits of a calling code".into()),
+            (_, None) => {
+                return Err("`country` must be the digits of a calling code, such as \"49\"".into());
+            }
             ("phone", Some(country)) => Form::Phone(country),
             (_, Some(country)) if country != Country::default() => {
                 return Err("`country` is for `as: phone`".into());

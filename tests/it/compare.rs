@@ -104,4 +104,25 @@ fn a_topic_or_its_end() {
         diff(dir.path(), &["--topic", "raw", "--brokers", &servers, "--last", "1"]);
     assert_eq!(code, Some(0), "{out}");
     assert!(out.starts_with("1 record: 0 loosened"), "{out}");
+    let config = |topics: &str| {
+        format!(
+            "brokers: {servers}\npolicies: policies\nroutes:\n  - {{name: r, topics: [{topics}], clean: \
+             c, tenant: key, default_policy: acme}}\nquarantine: {{topic: q}}\n"
+        )
+    };
+    let with_config = |topics: &str, key: &str| {
+        std::fs::create_dir_all(dir.path().join("policies")).expect("a folder");
+        let other = format!("tenant: \"{key}\"\nversion: 1\nrules: []\n");
+        std::fs::write(dir.path().join("policies/other.yaml"), other).expect("a file");
+        std::fs::write(dir.path().join("limpid.yaml"), config(topics)).expect("a file");
+        diff(dir.path(), &["--topic", "raw", "--config", "limpid.yaml"])
+    };
+    let (code, _, err) = with_config("raw", "42");
+    assert_eq!(code, Some(2), "both are another tenant's");
+    assert!(err.contains("2 records of other tenants, or of none, were left out"), "{err}");
+    let (code, out, _) = with_config("raw", "43");
+    assert_eq!(code, Some(1), "the default policy's: {out}");
+    let (code, _, err) = with_config("other", "43");
+    assert_eq!(code, Some(2));
+    assert!(err.contains("no route takes raw"), "{err}");
 }

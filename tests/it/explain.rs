@@ -101,6 +101,68 @@ rules:
     do: redact
 ";
 
+/// The name of a member has a reason of its own, beside its value's.
+#[test]
+fn names_have_their_reasons() {
+    let policy = "tenant: acme
+version: 1
+rules:
+  - fields: by_mail
+    rename_keys: email
+  - fields: by_mail.*
+    do: mask
+  - fields: old
+    do: rename
+    to: new
+  - fields: gone
+    do: rename
+    to: here
+  - fields: gone
+    do: drop
+  - fields: odl
+    do: rename
+    to: older
+";
+    let event = r#"{"by_mail":{"jo@mail.example":12,"n/a":null},"old":{"a":1},"gone":1}"#;
+    assert_eq!(
+        explain(policy, event).to_string(),
+        r#"the name of by_mail."jo@mail.example"  rule 1 rename_keys email (`by_mail`, line 4)
+  - "jo@mail.example"
+  + "***@mail.example"
+by_mail."jo@mail.example"  rule 2 mask (`by_mail.*`, line 6)
+  - 12
+  + "**"
+the name of by_mail."n/a"  rule 1 rename_keys email (`by_mail`, line 4), a value of another kind: mismatch
+  - "n/a"
+  + "[redacted]"
+by_mail."n/a"  rule 2 mask (`by_mail.*`, line 6)
+    null
+the name of old  rule 3 rename (`old`, line 8)
+  - "old"
+  + "new"
+old.a  no rule names it: kept
+    1
+gone  rule 5 drop (`gone`, line 14)
+  - 1
+
+nothing here is named by
+    `odl` (rule 6 rename, line 16)
+
+tenant acme, version 1: the record is clean
+"#
+    );
+}
+
+/// Two members that would have one name: the one that a rule renamed is told.
+#[test]
+fn a_name_that_is_taken_is_told() {
+    let policy = "tenant: acme\nversion: 1\nrules: [{fields: old, do: rename, to: new}]\n";
+    let explained = explain(policy, r#"{"new":1,"old":2}"#);
+    let name = explained.values.iter().find(|value| value.name).expect("the name");
+    assert_eq!((name.path.as_str(), &name.fate), ("old", &Fate::Withheld));
+    assert_eq!(explained.outcome, trial::Tried::Withheld(Reason::Mismatch));
+}
+
 #[test]
 fn every_value_has_its_reason() {
     let event = r#"{"client_ip":"203.0.113.77","peer":7,"user":{"email":"jo@mail.example","id":7},

@@ -28,6 +28,9 @@ use std::time::Duration;
 const CANARY: &str = "zaunkoenig";
 /// The word as a number.
 const CANARY_NUMBER: &str = "4917263548109";
+/// The word as addresses.
+const CANARY_V4: &str = "203.113.177.241";
+const CANARY_V6: &str = "2001:db8:4a7b:9c1d:e5f2:83a6:b0c4:1d2e";
 
 /// Takes out what names a person, keeps the rest.
 const DENY: &str = r#"
@@ -43,6 +46,12 @@ rules:
     do: redact
   - fields: visits
     do: drop
+  - fields: people
+    rename_keys: pseudonymize
+  - fields: people.*.note
+    do: drop
+  - fields: by_name
+    rename_keys: mask
   - fields: [$key, user.id, "$header.user"]
     do: pseudonymize
   - fields: [user.name, phone]
@@ -78,6 +87,42 @@ rules:
   - fields: [ip]
     do: truncate_ip
     mismatch: quarantine
+"#;
+
+/// Every transform that the other policies do without, each in a field of its own.
+const FORMS: &str = r#"
+tenant: hooli
+version: 1
+key: acme
+epoch: 30d
+rules:
+  - {fields: $key, do: pseudonymize}
+  - {fields: f_set, do: set, to: gone}
+  - {fields: f_kind, do: redact, keep_kind: true}
+  - {fields: f_mask, do: mask, keep_last: 2, keep_separators: true}
+  - {fields: f_mail_id, do: pseudonymize, as: email}
+  - {fields: f_phone_id, do: pseudonymize, as: phone, country: "49"}
+  - {fields: f_ip_id, do: pseudonymize, as: ip}
+  - {fields: f_det, do: encrypt_ip}
+  - {fields: f_prefix, do: encrypt_ip, mode: prefix}
+  - {fields: f_cryptopan, do: encrypt_ip, mode: cryptopan}
+  - {fields: f_nd, do: encrypt_ip, mode: nd}
+  - {fields: f_ndx, do: encrypt_ip, mode: ndx}
+  - {fields: f_digits, do: encrypt_digits}
+  - {fields: f_luhn, do: encrypt_digits, keep_first: 2, luhn: true}
+  - {fields: f_token, do: tokenize}
+  - {fields: f_mail, do: email}
+  - {fields: f_domain, do: email, local: drop}
+  - {fields: f_mail_hash, do: email, local: hash}
+  - {fields: f_url, do: url, path: drop}
+  - {fields: f_agent, do: user_agent}
+  - {fields: f_day, do: date}
+  - {fields: f_month, do: date, to: month, epoch: ms}
+  - {fields: f_moved, do: date, to: month, shift_days: 30, epoch: ms}
+  - {fields: f_place, do: geo, grid_metres: 1000}
+  - {fields: f_lat, do: geo, grid_metres: 1000, of: lat}
+  - {fields: f_size, do: bucket, size: 1000000}
+  - {fields: f_edges, do: bucket, edges: [0, 18, 65]}
 "#;
 
 /// A policy that leaks everything.
@@ -149,6 +194,7 @@ fn planted() -> Vec<Planted> {
     let mut all = Vec::new();
     for canary in spellings() {
         clean_ones(&canary, &mut all);
+        formed_ones(&canary, &mut all);
         broken_ones(&canary, &mut all);
     }
     all
@@ -176,6 +222,9 @@ fn clean_ones(c: &str, all: &mut Vec<Planted>) {
         format!(r#"{{"hops":"{c}","tags":"{c}","score":"{c}","count":true,"tags":["{c}",{n}]}}"#),
         format!(r#"{{"phone":"{c}","phone":{n},"user":{{"name":{n}}}}}"#),
         format!(r#"[{{"notes":"{c}"}},{{"phone":{n}}}]"#),
+        format!(r#"{{"people":{{"{c}":{{"note":"{c}"}},"{n}":[],"\"{c}\u0001":{{"n":1}}}}}}"#),
+        format!(r#"[{{"people":[{{"{c}":1}},{{"{c}":2}}],"by_name":{{"{c}":{{}}, "x":1}}}}]"#),
+        format!(r#"{{"by_name":{{"{c}":1,"{n}":2}},"p\u0065ople":{{"{c}":1,"{c}":2}}}}"#),
     ] {
         all.push(Planted::new("acme", value));
     }
@@ -185,6 +234,33 @@ fn clean_ones(c: &str, all: &mut Vec<Planted>) {
         format!(r#"{{ "{c}" : 1 , "event":"click" , "contex\u0074":{{"{c}":2}} }}"#),
     ] {
         all.push(Planted::new("globex", value));
+    }
+}
+
+/// The canary dressed as what each transform knows, and as what it does not, in every field of [`FORMS`].
+fn formed_ones(c: &str, all: &mut Vec<Planted>) {
+    let (n, v4, v6) = (CANARY_NUMBER, CANARY_V4, CANARY_V6);
+    let dressed = [
+        format!("\"{c}\""),
+        n.to_owned(),
+        format!("\"{n}\""),
+        format!("\"{c}@x.example\""),
+        format!("\"https://{c}:{c}@x.example/{c}/p?q={c}#{c}\""),
+        format!("\"/{c}?{c}\""),
+        format!("\"Mozilla/5.0 ({c}) Firefox/{n} {c}/1\""),
+        format!("\"2026-11-25T01:02:03.{n}+01:00\""),
+        format!("\"52.{n}, 13.{n}\""),
+        format!("17.{n}"),
+        format!("\"{v4}\""),
+        format!("\"[{v6}]:443, ::ffff:{v4},{v4}:80\""),
+        format!("\"{v6}%{c}\""),
+        format!("\"+49 {n}\""),
+        format!("{{\"a\":[\"{c}\",{n},\"{v4}\"]}}"),
+    ];
+    let fields = FORMS.split("fields: ").filter(|rule| rule.starts_with("f_"));
+    for field in fields.filter_map(|rule| rule.split(',').next()) {
+        let values = dressed.iter().map(|value| format!("{{\"{field}\":{value}}}"));
+        all.extend(values.map(|value| Planted::new("hooli", value)));
     }
 }
 
@@ -242,7 +318,8 @@ impl Left {
 /// The guise in which the canary shows in `bytes`.
 fn shows_canary(bytes: &[u8]) -> Option<String> {
     let text = unescaped(&String::from_utf8_lossy(bytes)).to_lowercase();
-    let guises = [CANARY, CANARY_NUMBER].into_iter().flat_map(guises);
+    let words = [CANARY, CANARY_NUMBER, CANARY_V4, CANARY_V6];
+    let guises = words.into_iter().flat_map(guises);
     guises.into_iter().find(|guise| text.contains(guise))
 }
 
@@ -379,7 +456,7 @@ fn no_leaks() -> Vec<String> {
 
 #[test]
 fn no_canary_leaves() {
-    let policies = policies(&[DENY, ALLOW, STRICT]);
+    let policies = policies(&[DENY, ALLOW, STRICT, FORMS]);
     let key = PrivateKey::generate().expect("randomness").public();
     for quarantine in [Some(&key), None] {
         let left = run(&policies, by_header(), quarantine);
@@ -392,7 +469,7 @@ fn no_canary_leaves() {
 /// The tenant's name is looked for in the key and in the value: unknown there, it is content.
 #[test]
 fn no_canary_leaves_as_the_name_of_a_tenant() {
-    let policies = policies(&[DENY, ALLOW, STRICT]);
+    let policies = policies(&[DENY, ALLOW, STRICT, FORMS]);
     let field = FieldPath::new(&["user".into(), "name".into()]);
     for tenant in [TenantSource::Key, TenantSource::Field(field), TenantSource::Nowhere] {
         let left = run(&policies, tenant, None);
@@ -504,8 +581,12 @@ fn a_leaky_plan_is_caught() {
 }
 
 #[test]
-fn each_rule_of_the_policy_is_needed() {
-    let rules: Vec<&str> = DENY.split("  - ").collect();
+fn each_rule_of_the_policies_is_needed() {
+    [DENY, FORMS].into_iter().for_each(each_rule_is_needed);
+}
+
+fn each_rule_is_needed(policy: &str) {
+    let rules: Vec<&str> = policy.split("  - ").collect();
     let (head, rules) = rules.split_first().expect("a head and rules");
     for without in 0..rules.len() {
         let mut text = (*head).to_owned();

@@ -14,7 +14,7 @@ use limpid::demo::events::{Event, Events, Kind, TENANT_HEADER};
 use limpid::error::Reason;
 use limpid::format::paths::Segment;
 use limpid::keys::PrivateKey;
-use limpid::policy::{OnMismatch, Unlisted};
+use limpid::policy::{Decides, OnMismatch, Unlisted};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -351,6 +351,7 @@ impl Tenant {
         assert!(params.is_empty(), "the twin does not know {params:?}");
         self.policy.rules.push(Rule {
             paths,
+            decides: Decides::Value,
             action,
             mismatch: OnMismatch::Redact,
             when: Vec::new(),

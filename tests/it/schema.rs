@@ -33,11 +33,15 @@ fn the_schema_has_the_keys_that_the_reader_knows() {
     let included = known_keys(&format!("{head}rules: [{{include: _a.yaml, qqqqqq: 1}}]\n"));
     assert_eq!(included, names(&items["then"]["properties"]));
     let branches = items["else"]["allOf"].as_array().expect("branches");
-    assert_eq!(branches.len(), transform::TABLE.len());
-    for (branch, spec) in branches.iter().zip(transform::TABLE) {
-        let rule = format!("{{fields: x, do: {}, qqqqqq: 1}}", spec.name);
+    let specs = transform::TABLE.iter().copied();
+    let on_names = specs.clone().filter(|spec| spec.on_names());
+    let keys = specs.map(|spec| ("do", spec)).chain(on_names.map(|spec| ("rename_keys", spec)));
+    let keys: Vec<_> = keys.collect();
+    assert_eq!(branches.len(), keys.len());
+    for (branch, (key, spec)) in branches.iter().zip(keys) {
+        let rule = format!("{{fields: x, {key}: {}, qqqqqq: 1}}", spec.name);
         let known = known_keys(&format!("{head}rules: [{rule}]\n"));
-        assert_eq!(known, names(&branch["then"]["properties"]), "{}", spec.name);
+        assert_eq!(known, names(&branch["then"]["properties"]), "{key} {}", spec.name);
     }
 }
 

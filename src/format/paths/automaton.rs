@@ -2,7 +2,8 @@
 //! joined from, and how it is frozen to what the walk reads.
 
 use super::{
-    EMPTY, Here, Next, Paths, Slot, State, StateId, TooManyStates, first_word, hash, slot_of,
+    EMPTY, Here, NO_RULE, Next, Paths, RuleId, Slot, State, StateId, TooManyStates, first_word,
+    hash, slot_of,
 };
 use std::collections::BTreeMap;
 use std::num::TryFromIntError;
@@ -19,6 +20,8 @@ pub(super) struct Node {
     pub(super) scalar: Here,
     pub(super) object: Here,
     pub(super) array: Here,
+    /// The rule that decides the name of the member that is here.
+    pub(super) renamed: Option<RuleId>,
     /// Where the first elements lead; the others to `element`.
     pub(super) elements: Vec<StateId>,
     pub(super) element: StateId,
@@ -37,6 +40,11 @@ impl Node {
         self.names.get(name).copied().unwrap_or(self.other)
     }
 
+    /// Where its members lead.
+    fn members(&self) -> impl Iterator<Item = StateId> {
+        self.names.values().copied().chain([self.other])
+    }
+
     pub(super) fn element(&self, number: usize) -> StateId {
         self.elements.get(number).copied().unwrap_or(self.element)
     }
@@ -46,10 +54,11 @@ impl Automaton {
     /// The tables for the walk.
     pub(super) fn frozen(self, decides: Vec<bool>) -> Result<Paths, TooManyStates> {
         let ends = self.nodes.iter().map(|node| (node.scalar, node.is_inert())).collect();
+        let renamed = self.nodes.iter().map(|node| node.renamed).collect();
         // The first slot stays empty: it is the table of states that no name leads on from.
         let (slots, elements) = (vec![EMPTY], vec![Box::default()]);
         let paths = Paths { states: Vec::new(), slots, names: Vec::new(), elements, decides };
-        let mut layout = Layout { ends, paths };
+        let mut layout = Layout { ends, renamed, paths };
         for node in &self.nodes {
             layout.add(node).map_err(|_| TooManyStates)?;
         }
@@ -61,6 +70,8 @@ impl Automaton {
 struct Layout {
     /// By state, what its [`Next`] says: of a scalar, and whether it is inert.
     ends: Vec<(Here, bool)>,
+    /// By state, who decides the name of the member that is there.
+    renamed: Vec<Option<RuleId>>,
     paths: Paths,
 }
 
@@ -76,6 +87,8 @@ impl Layout {
             base: 0,
             mask: 0,
             shift: 0,
+            renamed: node.renamed.unwrap_or(NO_RULE),
+            renames: node.members().any(|member| self.renamed[member as usize].is_some()),
         };
         if !node.elements.is_empty() {
             state.elements = u32::try_from(self.paths.elements.len())?;

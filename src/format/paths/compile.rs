@@ -31,36 +31,50 @@ enum Step<'a> {
     OtherElement,
 }
 
-/// Compiles paths; says of each whether it decides anything.
-pub(super) fn compile(paths: &[RulePath]) -> Result<(Automaton, Vec<bool>), TooManyStates> {
-    Compiler::new(paths).compile()
+/// Compiles the paths that decide about values; notes of each whether it decides anything.
+pub(super) fn values(paths: &[RulePath], decides: &mut [bool]) -> Result<Automaton, TooManyStates> {
+    Compiler::new(paths, false, decides).compile()
+}
+
+/// Compiles the paths that decide what members are called, as [`values`]; `None` if there are none.
+/// Who decides is told as of a scalar.
+pub(super) fn names(
+    paths: &[RulePath],
+    decides: &mut [bool],
+) -> Result<Option<Automaton>, TooManyStates> {
+    let any = paths.iter().any(|path| path.on_container == OnContainer::Rename);
+    any.then(|| Compiler::new(paths, true, decides).compile()).transpose()
 }
 
 struct Compiler<'a> {
     paths: &'a [RulePath],
+    /// Only of what a path leads to itself something is decided, and nothing of what is below.
+    exact: bool,
     /// By rule.
     on_container: Vec<OnContainer>,
     places: Vec<Place>,
     numbers: HashMap<Place, StateId>,
     /// By path: does it decide anything?
-    decides: Vec<bool>,
+    decides: &'a mut [bool],
 }
 
 impl<'a> Compiler<'a> {
-    fn new(paths: &'a [RulePath]) -> Self {
-        let decides = vec![false; paths.len()];
+    fn new(paths: &'a [RulePath], exact: bool, decides: &'a mut [bool]) -> Self {
         let rules = paths.iter().map(|path| usize::from(path.rule) + 1).max().unwrap_or(0);
         let mut on_container = vec![OnContainer::EachScalar; rules];
         for path in paths {
             on_container[usize::from(path.rule)] = path.on_container;
         }
-        Self { paths, on_container, places: Vec::new(), numbers: HashMap::new(), decides }
+        let (places, numbers) = (Vec::new(), HashMap::new());
+        Self { paths, exact, on_container, places, numbers, decides }
     }
 
-    fn compile(mut self) -> Result<(Automaton, Vec<bool>), TooManyStates> {
+    fn compile(mut self) -> Result<Automaton, TooManyStates> {
         let mut root = Place { root: true, ..Place::default() };
-        for path in 0..self.paths.len() {
-            self.enter(&mut root.items, (path, 0));
+        for (number, path) in self.paths.iter().enumerate() {
+            if (path.on_container == OnContainer::Rename) == self.exact {
+                self.enter(&mut root.items, (number, 0));
+            }
         }
         // Not numbered: a place below that happens to be like the root's must not share its state,
         // which is never dropped.
@@ -74,7 +88,7 @@ impl<'a> Compiler<'a> {
         if root.object != Here::Stay {
             root.object = Here::Descend;
         }
-        Ok((Automaton { nodes }, self.decides))
+        Ok(Automaton { nodes })
     }
 
     fn number(&mut self, place: Place) -> Result<StateId, TooManyStates> {
@@ -98,6 +112,7 @@ impl<'a> Compiler<'a> {
             scalar: scalar(&as_one),
             object: self.container(&as_one),
             array: self.container(&place),
+            renamed: None,
             elements: self.elements(&place)?,
             element: self.to(&place, Step::OtherElement)?,
             names: self.names(&as_one)?,
@@ -131,7 +146,7 @@ impl<'a> Compiler<'a> {
 
     fn container(&self, place: &Place) -> Here {
         let alive = !place.items.is_empty();
-        let Some(rule) = place.decided else {
+        let Some(rule) = place.decided.filter(|_| !self.exact) else {
             return if alive { Here::Descend } else { Here::Stay };
         };
         match self.on_container[usize::from(rule)] {
@@ -139,7 +154,7 @@ impl<'a> Compiler<'a> {
             OnContainer::Take if place.taken => Here::Gone(rule),
             OnContainer::Take => Here::Rule(rule),
             OnContainer::Leave if !alive => Here::Rule(rule),
-            OnContainer::Leave | OnContainer::EachScalar => Here::Descend,
+            OnContainer::Leave | OnContainer::EachScalar | OnContainer::Rename => Here::Descend,
         }
     }
 
@@ -209,7 +224,8 @@ impl<'a> Compiler<'a> {
                 self.enter(&mut items, (path, to));
             }
         }
-        self.settle(place.decided, taken, items, &completed)
+        let above = place.decided.filter(|_| !self.exact);
+        self.settle(above, taken, items, &completed)
     }
 
     /// Adds an item, and what it also is: `**` may step over no name at all.
@@ -238,7 +254,7 @@ impl<'a> Compiler<'a> {
             decided = Some(paths[path].rule);
             self.decides[path] = true;
         }
-        if let Some(decided) = decided {
+        if let Some(decided) = decided.filter(|_| !self.exact) {
             items.retain(|&(path, _)| paths[path].rule < decided);
         }
         let taken = taken && decided.is_some_and(|rule| self.takes(rule));

@@ -7,11 +7,10 @@
 //! Of a container that one of them takes, only what all leave stays. Nothing left: the strictest of
 //! the rules that take it takes it whole.
 
-use super::automaton::{Automaton, Node};
-use super::{Here, OnContainer, RuleId, StateId, TooManyStates};
-use crate::limits::PATH_STATES_MAX;
+use super::automaton::Automaton;
+use super::product::{Says, product};
+use super::{Here, OnContainer, RuleId, TooManyStates};
 use std::cmp::Reverse;
-use std::collections::HashMap;
 
 /// What is known of a rule when two are compared.
 #[derive(Debug, Clone, Copy)]
@@ -28,51 +27,20 @@ pub(super) fn join(
     second: &Automaton,
     rules: &[Strictness],
 ) -> Result<Automaton, TooManyStates> {
-    let mut join = Join { rules, pairs: vec![(0, 0)], numbers: HashMap::new() };
-    let mut nodes = Vec::new();
-    while let Some(&(a, b)) = join.pairs.get(nodes.len()) {
-        nodes.push(join.node(&first.nodes[a as usize], &second.nodes[b as usize])?);
-    }
-    Ok(Automaton { nodes })
+    let join = Join { rules };
+    product(first, second, |a, b| Says {
+        scalar: join.scalar(a.scalar, b.scalar),
+        object: join.container(a.object, b.object),
+        array: join.container(a.array, b.array),
+        renamed: None,
+    })
 }
 
 struct Join<'a> {
     rules: &'a [Strictness],
-    pairs: Vec<(StateId, StateId)>,
-    numbers: HashMap<(StateId, StateId), StateId>,
 }
 
 impl Join<'_> {
-    fn node(&mut self, a: &Node, b: &Node) -> Result<Node, TooManyStates> {
-        let count = a.elements.len().max(b.elements.len());
-        let names = a.names.keys().chain(b.names.keys()).map(|name| &**name);
-        let member = |name: &str| Ok((name.into(), self.number((a.member(name), b.member(name)))?));
-        let names = names.map(member).collect::<Result<_, _>>()?;
-        let element = |number| self.number((a.element(number), b.element(number)));
-        Ok(Node {
-            names,
-            elements: (0..count).map(element).collect::<Result<_, _>>()?,
-            element: self.number((a.element, b.element))?,
-            other: self.number((a.other, b.other))?,
-            scalar: self.scalar(a.scalar, b.scalar),
-            object: self.container(a.object, b.object),
-            array: self.container(a.array, b.array),
-        })
-    }
-
-    fn number(&mut self, pair: (StateId, StateId)) -> Result<StateId, TooManyStates> {
-        if let Some(&number) = self.numbers.get(&pair) {
-            return Ok(number);
-        }
-        if self.pairs.len() >= PATH_STATES_MAX {
-            return Err(TooManyStates);
-        }
-        let number = StateId::try_from(self.pairs.len()).map_err(|_| TooManyStates)?;
-        self.pairs.push(pair);
-        self.numbers.insert(pair, number);
-        Ok(number)
-    }
-
     fn scalar(&self, a: Here, b: Here) -> Here {
         match (a, b) {
             (Here::Gone(_), _) | (_, Here::Stay) => a,

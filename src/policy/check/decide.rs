@@ -18,9 +18,9 @@ use crate::format::paths::{
 };
 use crate::limits::PATH_STATES_MAX;
 use crate::policy::conditions::{Conditions, View, When};
-use crate::policy::path::{self, Place};
+use crate::policy::path::{self, Flaw, Place};
 use crate::policy::syntax::{self, At};
-use crate::policy::{HeaderName, OnMismatch, Unlisted};
+use crate::policy::{Decides, HeaderName, OnMismatch, Unlisted};
 use crate::transform::Shows;
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -68,11 +68,13 @@ const TAKE: u8 = 5;
 
 /// A higher rank shows less. A value of another kind that a rule keeps is shown whole.
 fn of_rule(rule: &syntax::Rule) -> Strictness {
+    let on_container = rule.on_container();
     let Some(At { value: spec, .. }) = &rule.transform else {
-        return Strictness { on_container: OnContainer::EachScalar, rank: 0 };
+        return Strictness { on_container, rank: 0 };
     };
-    let on_container = spec.on_container();
     let rank = match (on_container, spec.shows) {
+        // The name that comes is not the one that came.
+        _ if rule.decides() == Decides::Name => TAKE,
         (OnContainer::Take, _) if spec.name == "drop" => DROP,
         (OnContainer::Take, _) => TAKE,
         (_, Shows::All) => 0,
@@ -90,6 +92,7 @@ struct Named<'a> {
     rule: RuleId,
     place: Place,
     on_container: OnContainer,
+    decides: Decides,
     source: &'a Arc<Source>,
     /// That is not the policy's own file, and not the base.
     included: bool,
@@ -101,7 +104,7 @@ struct Named<'a> {
 impl Named<'_> {
     fn in_value(&self, rule: RuleId) -> Option<RulePath> {
         let Place::Value(segments) = &self.place else { return None };
-        let (on_container, segments) = (self.on_container, segments.clone());
+        let (on_container, segments) = (self.on_container, self.decides.steps(segments));
         Some(RulePath { rule, on_container, segments })
     }
 
@@ -112,6 +115,11 @@ impl Named<'_> {
         reader: &'r mut Reader<'_>,
     ) -> &'r mut Fault {
         reader.faults.add(self.source, code, self.written.span, message)
+    }
+
+    /// What it decides of what.
+    fn says(&self) -> (&Place, Decides) {
+        (&self.place, self.decides)
     }
 
     /// Is it an included path that gives way to a rule of another file?
@@ -132,13 +140,14 @@ impl Named<'_> {
 fn places<'a>(lists: &Lists<'a>, reader: &mut Reader<'_>) -> Vec<Named<'a>> {
     let mut all = Vec::new();
     for (rule, number) in lists.all().zip(0..=RuleId::MAX) {
-        let on_container = of_rule(rule).on_container;
+        let (on_container, decides) = (rule.on_container(), rule.decides());
         for field in &rule.fields {
-            match path::parse(&field.value) {
+            match path::parse(&field.value).and_then(|place| of_members(place, field, decides)) {
                 Ok(place) => all.push(Named {
                     rule: number,
                     place,
                     on_container,
+                    decides,
                     source: &rule.source,
                     included: usize::from(number) >= lists.base.len()
                         && !Arc::ptr_eq(&rule.source, reader.source),
@@ -155,6 +164,25 @@ fn places<'a>(lists: &Lists<'a>, reader: &mut Reader<'_>) -> Vec<Named<'a>> {
     all
 }
 
+/// The place, if what a rule decides of it is there to be decided: members have names.
+fn of_members(place: Place, field: &At<String>, decides: Decides) -> Result<Place, Flaw> {
+    let last = match &place {
+        Place::Value(segments) => segments.last(),
+        _ => None,
+    };
+    let message = match (decides, last) {
+        (Decides::Value, _) | (Decides::Name, Some(Segment::Name(_))) => return Ok(place),
+        (Decides::Names, Some(_)) => return Ok(place),
+        (Decides::Names, None) => format!("`{place}` has no members"),
+        (Decides::Name, _) => format!("`{place}` is not the name of one member"),
+    };
+    let hint = match decides {
+        Decides::Names => "name objects in the record's value",
+        _ => "`rename` gives one member another name: end the path with its name",
+    };
+    Err(Flaw { code: "P029", at: 0..field.value.len(), message, hint })
+}
+
 /// Where a part of a path stands in the file: exact if the file spells the path without escapes,
 /// else the whole path.
 fn inside(source: &Source, field: &At<String>, at: &std::ops::Range<usize>) -> Span {
@@ -167,9 +195,9 @@ fn inside(source: &Source, field: &At<String>, at: &std::ops::Range<usize>) -> S
 }
 
 fn repeated(places: &[&Named<'_>], when: Option<&When>, reader: &mut Reader<'_>) {
-    let mut first: HashMap<&Place, &Named<'_>> = HashMap::new();
+    let mut first: HashMap<(&Place, Decides), &Named<'_>> = HashMap::new();
     for named in places {
-        if let Some(earlier) = first.get(&named.place) {
+        if let Some(earlier) = first.get(&named.says()) {
             if named.when != when || named.yields_to(earlier) {
                 continue;
             }
@@ -179,7 +207,7 @@ fn repeated(places: &[&Named<'_>], when: Option<&When>, reader: &mut Reader<'_>)
                 .fault("P020", message, reader)
                 .hint("the first rule that names a value decides: take this path out");
         } else {
-            first.insert(&named.place, named);
+            first.insert(named.says(), named);
         }
     }
 }
@@ -274,7 +302,7 @@ impl Board<'_> {
         };
         let mut deciding = Vec::new();
         for (index, &named) in values.iter().enumerate() {
-            let twin = values[..index].iter().any(|earlier| earlier.place == named.place);
+            let twin = values[..index].iter().any(|earlier| earlier.says() == named.says());
             if paths.decides(index) {
                 deciding.push(named);
             } else if !twin && named.when == when {

@@ -8,7 +8,7 @@ use limpid::engine::{Batch, Engine, Limits, Outcome, Route, TenantSource};
 use limpid::error::Reason;
 use limpid::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment, Strictness};
 use limpid::keys::{Epoch, EpochKeys, Pseudonyms, Purpose, Purposes, Secret, Secrets};
-use limpid::policy::{HeaderName, OnMismatch, Plan, Policies, Rule};
+use limpid::policy::{Decides, HeaderName, OnMismatch, Plan, Policies, Rule};
 use limpid::record::{Raw, Record};
 use limpid::scan::Scanner;
 use limpid::transform::{self, Arg, Constant, Kind, Param, Transform};
@@ -32,17 +32,14 @@ pub fn plan_for(tenant: &str, policy: &Policy) -> Option<Plan> {
     for (number, rule) in policy.rules.iter().enumerate() {
         paths.extend(rule.paths.iter().map(|segments| RulePath {
             rule: rule_id(number),
-            on_container: on_container(&rule.action),
-            segments: segments.clone(),
+            on_container: on_container(rule),
+            segments: rule.decides.steps(segments),
         }));
     }
     let mut strictness: Vec<Strictness> = policy
         .rules
         .iter()
-        .map(|rule| Strictness {
-            on_container: on_container(&rule.action),
-            rank: rule.strictness(),
-        })
+        .map(|rule| Strictness { on_container: on_container(rule), rank: rule.strictness() })
         .collect();
     let mut rules: Vec<Rule> = policy
         .rules
@@ -107,8 +104,9 @@ const fn rank(action: &Action) -> u8 {
     if matches!(action, Action::Drop) { 6 } else { 5 }
 }
 
-const fn on_container(action: &Action) -> OnContainer {
-    match action {
+fn on_container(rule: &super::Rule) -> OnContainer {
+    match &rule.action {
+        _ if rule.decides != Decides::Value => OnContainer::Rename,
         Action::Keep => OnContainer::Leave,
         action if action.takes() => OnContainer::Take,
         _ => OnContainer::EachScalar,
@@ -135,6 +133,7 @@ pub fn transform(action: &Action) -> Transform {
             ("pseudonymize", vec![("prefix", Arg::Text(prefix.clone()))])
         }
         Action::StripQuery { keep } => ("strip_query", vec![("keep", Arg::Names(keep.clone()))]),
+        Action::Rename { to } => ("rename", vec![("to", Arg::Text(to.clone()))]),
         Action::Round { digits } => ("round", vec![("digits", int(*digits))]),
         Action::Form(form) => form_arguments(form),
     };
@@ -341,30 +340,43 @@ pub fn compiled_difference(
     let source = Source::new("p.yaml", yaml);
     let compiled = limpid::policy::rehearse(&source, &mut Faults::default())?;
     let kernel = Kernel::new(compiled.plan, bounds).clean_beside(value, beside);
-    differing(kernel, super::clean_value(policy, value, beside, &keys(), bounds, Flaw::None))
+    let twin = super::clean_value(policy, value, beside, &keys(), bounds, Flaw::None);
+    differing(Flaw::None, &kernel, twin)
 }
 
 /// Where kernel and twin part ways on a record; `None` if they agree.
 pub fn difference(policy: &Policy, value: &[u8], bounds: Bounds, flaw: Flaw) -> Option<Difference> {
+    differences(policy, value, bounds, &[flaw]).pop()
+}
+
+/// As [`difference`], of twins with each of these flaws: those that are noticed.
+pub fn differences(
+    policy: &Policy,
+    value: &[u8],
+    bounds: Bounds,
+    flaws: &[Flaw],
+) -> Vec<Difference> {
+    let Some(plan) = plan(policy) else { return Vec::new() };
     // Every scanner has its turn, so that none needs a run of its own.
     let scanners: Vec<Scanner> = Scanner::all().collect();
     let scanner = scanners[value.len() % scanners.len()];
-    let kernel = Kernel::with_scanner(plan(policy)?, bounds, scanner).clean(value);
-    let twin = super::clean(policy, value, &keys(), bounds, flaw);
-    differing(kernel, twin)
+    let kernel = Kernel::with_scanner(plan, bounds, scanner).clean(value);
+    let twin = |flaw| super::clean(policy, value, &keys(), bounds, flaw);
+    flaws.iter().filter_map(|flaw| differing(*flaw, &kernel, twin(*flaw))).collect()
 }
 
-fn differing(kernel: Result<Vec<u8>, Reason>, twin: Expected) -> Option<Difference> {
-    let agree = match (&kernel, &twin) {
+fn differing(flaw: Flaw, kernel: &Result<Vec<u8>, Reason>, twin: Expected) -> Option<Difference> {
+    let agree = match (kernel, &twin) {
         (Ok(clean), Expected::Clean(expected)) => clean == expected,
         (Err(reason), Expected::Withheld(reasons)) => reasons.contains(reason),
         _ => false,
     };
-    (!agree).then_some(Difference { kernel, twin })
+    (!agree).then(|| Difference { flaw, kernel: kernel.clone(), twin })
 }
 
 /// What each made of it.
 pub struct Difference {
+    pub flaw: Flaw,
     pub kernel: Result<Vec<u8>, Reason>,
     pub twin: Expected,
 }

@@ -5,7 +5,7 @@ use super::json::{Kind, Node};
 use super::made::Choices;
 use super::{Action, Rule};
 use limpid::format::paths::Segment;
-use limpid::policy::{OnMismatch, Unlisted};
+use limpid::policy::{Decides, OnMismatch, Unlisted};
 use std::fmt::Write as _;
 
 /// One term of a condition: a field of the record, by its one name; `$key`, or `$header.h`.
@@ -165,16 +165,20 @@ pub fn beside(choices: &mut Choices<'_>) -> (Option<Vec<u8>>, Headers) {
 
 fn rule(choices: &mut Choices<'_>, fields: [&'static str; 2]) -> Rule {
     let name = ["a", "b", "ip", "user"][choices.below(4)];
-    let action = match choices.below(5) {
+    let action = match choices.below(6) {
         0 => Action::Keep,
         1 => Action::Drop,
         2 => Action::Redact,
         3 => Action::Mask { first: 1, last: 0 },
+        4 => Action::Rename { to: ["b", "new"][choices.below(2)].to_owned() },
         _ => Action::TruncateIp { v4: 24, v6: 48 },
     };
     let when = if choices.below(3) == 0 { Vec::new() } else { terms(choices, fields) };
     let mismatch = OnMismatch::Redact;
-    Rule { paths: vec![vec![Segment::Name(name.into())]], action, mismatch, when }
+    let paths = vec![vec![Segment::Name(name.into())]];
+    let renames = matches!(action, Action::Rename { .. });
+    let decides = if renames { Decides::Name } else { Decides::Value };
+    Rule { paths, decides, action, mismatch, when }
 }
 
 fn terms(choices: &mut Choices<'_>, fields: [&'static str; 2]) -> Vec<Term> {
@@ -208,7 +212,8 @@ pub fn yaml(rules: &[Rule], unlisted: Unlisted) -> String {
     let mut yaml = format!("tenant: acme\nversion: 1\nunlisted: {unlisted}\nrules:\n");
     for rule in rules {
         let [Segment::Name(name)] = rule.paths[0].as_slice() else { panic!("one name") };
-        let action = match rule.action {
+        let action = match &rule.action {
+            Action::Rename { to } => &format!("rename, to: {to}"),
             Action::Keep => "keep",
             Action::Drop => "drop",
             Action::Redact => "redact",

@@ -8,7 +8,7 @@
 use super::forms::{Form, Local, Mode, Path, What};
 use super::{Action, Bounds, Parts, Policy, Rule};
 use limpid::format::paths::Segment;
-use limpid::policy::{OnMismatch, Unlisted};
+use limpid::policy::{Decides, OnMismatch, Unlisted};
 
 /// Bytes as a row of choices.
 pub struct Choices<'a> {
@@ -591,8 +591,10 @@ pub fn whole_policy(choices: &mut Choices<'_>) -> Policy {
     let mut policy = policy(choices);
     let count = policy.rules.len();
     if count > 0 {
-        policy.key_rule = choices.once_in(2).then(|| choices.below(count));
+        let of_values = |rule: &usize| policy.rules[*rule].decides == Decides::Value;
+        policy.key_rule = choices.once_in(2).then(|| choices.below(count)).filter(of_values);
         let mut numbers: Vec<usize> = (0..choices.below(3)).map(|_| choices.below(count)).collect();
+        numbers.retain(of_values);
         numbers.sort_unstable();
         let any = |name: &str| (!name.is_empty()).then(|| name.to_owned());
         policy.header_rules =
@@ -626,14 +628,24 @@ pub fn parts(choices: &mut Choices<'_>) -> Parts {
 }
 
 fn rule(choices: &mut Choices<'_>) -> Rule {
-    let paths = (0..=choices.below(2)).map(|_| path(choices)).collect();
-    let action = action(choices);
+    let mut paths: Vec<_> = (0..=choices.below(2)).map(|_| path(choices)).collect();
+    let (decides, action) = match choices.below(16) {
+        14 => (
+            Decides::Name,
+            Action::Rename { to: choices.of(&["a", "ip", "q\"q", "new"]).to_owned() },
+        ),
+        15 => (Decides::Names, action_on_names(choices)),
+        _ => (Decides::Value, action(choices)),
+    };
+    if decides == Decides::Name {
+        paths.iter_mut().for_each(|path| path.push(Segment::Name(name(choices).into())));
+    }
     let mismatch = match choices.below(6) {
         0 => OnMismatch::Keep,
         1 => OnMismatch::Quarantine,
         _ => OnMismatch::Redact,
     };
-    Rule { paths, action, mismatch, when: Vec::new() }
+    Rule { paths, decides, action, mismatch, when: Vec::new() }
 }
 
 fn path(choices: &mut Choices<'_>) -> Vec<Segment> {
@@ -662,6 +674,18 @@ fn behind_any_depth(path: &[Segment]) -> bool {
     let mut back = path.iter().rev();
     let last = back.find(|step| !matches!(step, Segment::AnyElement | Segment::Element(_)));
     last == Some(&Segment::AnyDepth)
+}
+
+/// What a rule does to names: nothing that takes values whole. What is drawn from the place of a record
+/// depends on which names were drawn for before, of members that go too: nobody's contract.
+fn action_on_names(choices: &mut Choices<'_>) -> Action {
+    match action(choices) {
+        action if action.takes() => Action::Mask { first: 1, last: 0 },
+        Action::Form(Form::EncryptIp(Mode::Nd | Mode::Ndx)) => {
+            Action::Form(Form::EncryptIp(Mode::Prefix))
+        }
+        action => action,
+    }
 }
 
 /// What a rule does, with parameters.

@@ -14,6 +14,7 @@ pub mod forms;
 pub mod json;
 pub mod made;
 pub mod paths;
+pub mod slips;
 pub mod target;
 pub mod transforms;
 
@@ -21,7 +22,7 @@ use forms::Form;
 use json::{Kind, Node, Unread};
 use limpid::error::Reason;
 use limpid::format::paths::Segment;
-use limpid::policy::{OnMismatch, Unlisted};
+use limpid::policy::{Decides, OnMismatch, Unlisted};
 use paths::Step;
 use std::fmt;
 use transforms::{Done, Keys, Scalar};
@@ -72,7 +73,8 @@ impl fmt::Display for Policy {
         for rule in &self.rules {
             let paths: Vec<String> = rule.paths.iter().map(|path| written(path)).collect();
             let paths = paths.join(" | ");
-            writeln!(f, "  {paths}: {:?}, mismatch {:?}", rule.action, rule.mismatch)?;
+            let Rule { decides, action, mismatch, .. } = rule;
+            writeln!(f, "  {paths}: {decides:?} {action:?}, mismatch {mismatch:?}")?;
         }
         if self.key_rule.is_some() || !self.header_rules.is_empty() {
             writeln!(f, "  $key: {:?}, $header: {:?}", self.key_rule, self.header_rules)?;
@@ -96,6 +98,8 @@ fn written(path: &[Segment]) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     pub paths: Vec<Vec<Segment>>,
+    /// The value that a path leads to, the name of that member, or the names of the members in it?
+    pub decides: Decides,
     pub action: Action,
     pub mismatch: OnMismatch,
     /// All of these must hold.
@@ -113,6 +117,7 @@ pub enum Action {
     Pseudonymize { prefix: String },
     StripQuery { keep: Vec<String> },
     Round { digits: usize },
+    Rename { to: String },
     Form(Form),
 }
 
@@ -141,6 +146,7 @@ impl Rule {
         match (&self.action, self.mismatch) {
             (Action::Keep, _) => 0,
             (Action::Drop, _) => 6,
+            (Action::Rename { .. }, _) => 5,
             (action, _) if action.takes() => 5,
             (_, OnMismatch::Keep) => 1,
             (Action::Pseudonymize { .. } | Action::Form(Form::PseudonymOf { .. }), _) => 4,
@@ -198,6 +204,12 @@ pub enum Flaw {
     AnyRoot,
     /// A value of another kind stays.
     PassesMismatch,
+    /// No member is renamed.
+    NamesStay,
+    /// A rule for names is one for those of all that is below, too.
+    NamesBelow,
+    /// Members of different names may come to have the same.
+    NamesCollide,
     /// Quotes and control characters in a replacement are not escaped.
     EscapesNothing,
     MaskCountsBytes,
@@ -206,11 +218,13 @@ pub enum Flaw {
     KeepsFragment,
     KeepsUserInfo,
     HalfDown,
+    /// A form is taken for another.
+    Slip(slips::Slip),
 }
 
 impl Flaw {
     /// All of them, without [`Flaw::None`].
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::FirstDuplicateOnly,
         Self::KeySpelling,
         Self::LastRuleDecides,
@@ -225,6 +239,9 @@ impl Flaw {
         Self::DepthOffByOne,
         Self::AnyRoot,
         Self::PassesMismatch,
+        Self::NamesStay,
+        Self::NamesBelow,
+        Self::NamesCollide,
         Self::EscapesNothing,
         Self::MaskCountsBytes,
         Self::MappedAsV6,
@@ -278,7 +295,13 @@ pub fn clean_value(
         Some(action) if flaw != Flaw::KeepsUnlisted => {
             // What no rule names is as if the last rule of the policy's own named it.
             let rest = vec![vec![Segment::AnyName]];
-            let rest = Rule { paths: rest, action, mismatch: OnMismatch::Redact, when: vec![] };
+            let rest = Rule {
+                paths: rest,
+                decides: Decides::Value,
+                action,
+                mismatch: OnMismatch::Redact,
+                when: vec![],
+            };
             let mut all = policy.clone();
             all.rules.push(rest);
             all.lists()
@@ -399,7 +422,8 @@ fn unread_reasons(policy: &Policy, bytes: &[u8], bounds: Bounds, unread: &Unread
 
 /// The reason that a rule of the policy may have to withhold a record.
 fn mismatch(policy: &Policy) -> Option<Reason> {
-    let quarantines = |rule: &Rule| rule.mismatch == OnMismatch::Quarantine;
+    let quarantines =
+        |rule: &Rule| rule.mismatch == OnMismatch::Quarantine || rule.decides != Decides::Value;
     policy.rules.iter().any(quarantines).then_some(Reason::Mismatch)
 }
 
@@ -462,6 +486,8 @@ struct Child<'a> {
     start: usize,
     value: &'a Node,
     step: Step,
+    /// Of a member, its name.
+    name: Option<&'a json::Member>,
     /// The flawed twin does not look at it.
     overlooked: bool,
 }
@@ -522,11 +548,49 @@ impl Walk<'_> {
     fn decider(&self, list: &[Rule], is_array: bool) -> Option<Rule> {
         let opaque = self.flaw == Flaw::OpaqueArrays;
         let names = |rule: &&Rule| {
-            rule.paths.iter().any(|path| paths::names(path, &self.steps, is_array, opaque))
+            rule.decides == Decides::Value
+                && rule.paths.iter().any(|path| paths::names(path, &self.steps, is_array, opaque))
         };
         match self.flaw {
             Flaw::LastRuleDecides => list.iter().rfind(names).cloned(),
             _ => list.iter().find(names).cloned(),
+        }
+    }
+
+    /// What the member where the walk stands is called from now on; `None`: as before.
+    fn renamed(&mut self, name: &str) -> Option<String> {
+        let leads = |rule: &Rule, path: &Vec<Segment>| {
+            let path = match rule.decides {
+                Decides::Value => return false,
+                Decides::Name => path.clone(),
+                Decides::Names => [path.as_slice(), &[Segment::AnyName]].concat(),
+            };
+            match self.flaw {
+                Flaw::NamesBelow => paths::names(&path, &self.steps, false, false),
+                flaw => paths::leads(&path, &self.steps, flaw == Flaw::OpaqueArrays),
+            }
+        };
+        let first = |list: &Vec<Rule>| {
+            let mut names =
+                list.iter().filter(|rule| rule.paths.iter().any(|path| leads(rule, path)));
+            if self.flaw == Flaw::LastRuleDecides { names.next_back() } else { names.next() }
+                .cloned()
+        };
+        let rules: Vec<Rule> = self.lists.iter().filter_map(first).collect();
+        let rule = self.strictest(rules.iter()).filter(|_| self.flaw != Flaw::NamesStay)?;
+        match transforms::apply(&rule.action, &Scalar::Text(name), self.keys, self.flaw) {
+            Done::Text(text) => Some(text),
+            Done::Mismatch if self.flaw == Flaw::PassesMismatch => None,
+            Done::Mismatch => match rule.mismatch {
+                OnMismatch::Redact => Some(REDACTED.to_owned()),
+                OnMismatch::Keep => None,
+                OnMismatch::Quarantine => {
+                    self.withheld = true;
+                    None
+                }
+            },
+            Done::Unchanged => None,
+            Done::Number(_) | Done::Dropped => panic!("no name"),
         }
     }
 
@@ -597,9 +661,21 @@ impl Walk<'_> {
     fn inside(&mut self, container: &Node, taken: &[bool]) {
         let children = self.children(container);
         let mut retained_before = false;
+        // What the members that stay are called, and were.
+        let mut called: Vec<(String, String)> = Vec::new();
         for (index, child) in children.iter().enumerate() {
             self.steps.push(child.step.clone());
-            match if child.overlooked { Fate::Stays } else { self.fate(child.value, taken) } {
+            let fate = if child.overlooked { Fate::Stays } else { self.fate(child.value, taken) };
+            if let (Some(name), true) = (&child.name, fate != Fate::Goes) {
+                let new = if child.overlooked { None } else { self.renamed(&name.key) };
+                if let Some(new) = &new {
+                    let (start, end) = (child.start, child.start + name.spelling.len() + 2);
+                    let text = self.quoted(new);
+                    self.splices.push(Splice { start, end, text });
+                }
+                called.push((new.unwrap_or_else(|| name.key.clone()), name.key.clone()));
+            }
+            match fate {
                 Fate::Stays => retained_before = true,
                 Fate::Inside(taken) => {
                     retained_before = true;
@@ -626,6 +702,12 @@ impl Walk<'_> {
             }
             self.steps.pop();
         }
+        let collide = |(index, (now, before)): (usize, &(String, String))| {
+            called[..index].iter().any(|other| other.0 == *now && other.1 != *before)
+        };
+        if self.flaw != Flaw::NamesCollide && called.iter().enumerate().any(collide) {
+            self.withheld = true;
+        }
     }
 
     fn children<'n>(&self, container: &'n Node) -> Vec<Child<'n>> {
@@ -637,6 +719,7 @@ impl Walk<'_> {
                     start: value.start,
                     value,
                     step: Step::Element(number),
+                    name: None,
                     overlooked: false,
                 })
                 .collect(),
@@ -651,6 +734,7 @@ impl Walk<'_> {
                         start: member.start,
                         value: &member.value,
                         step: Step::Name(name.clone()),
+                        name: Some(member),
                         overlooked: repeated && self.flaw == Flaw::FirstDuplicateOnly,
                     }
                 })

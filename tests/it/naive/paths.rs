@@ -21,6 +21,11 @@ const fn is_element(step: &Step) -> bool {
     matches!(step, Step::Element(_))
 }
 
+/// Does `path` lead exactly to the member at `steps`, whatever its value is?
+pub fn leads(path: &[Segment], steps: &[Step], opaque: bool) -> bool {
+    matches!(steps.last(), Some(Step::Name(_))) && ends_at(path, steps, true, opaque)
+}
+
 /// Does `path` lead exactly to the value at `steps`? `is_array` says what that value is.
 ///
 /// `opaque` is a flaw that the tests ask for: arrays are no longer transparent to names.

@@ -8,7 +8,7 @@ use super::{Action, Bounds, Flaw, Policy, Rule};
 use limpid::document::{Faults, Source};
 use limpid::format::paths::Segment;
 use limpid::format::{Out, Scalar};
-use limpid::policy::{OnMismatch, Policies, Unlisted};
+use limpid::policy::{Decides, OnMismatch, Policies, Unlisted};
 use limpid::transform::{Context, Outcome, Place};
 
 const USUAL: Bounds = Bounds { depth: 128, value_bytes: 1 << 20, clean_bytes: 1 << 20 };
@@ -43,6 +43,7 @@ fn policies() -> Vec<Policy> {
     let name = |name: &str| Name(name.into());
     let rule = |action, paths: &[&[Segment]]| Rule {
         paths: paths.iter().map(|path| path.to_vec()).collect(),
+        decides: Decides::Value,
         action,
         mismatch: OnMismatch::Redact,
         when: Vec::new(),

@@ -100,8 +100,16 @@ pub enum Done {
 pub fn apply(action: &Action, value: &Scalar<'_>, keys: &Keys, flaw: Flaw) -> Done {
     use Scalar::{Bool, Number, Text};
     match (action, value) {
-        (Action::Form(form), value) => form.apply(value, keys),
+        (Action::Form(form), value) => match flaw {
+            Flaw::Slip(slip) => match slip.misread(form) {
+                Action::Form(form) => form.apply(value, keys),
+                other => apply(&other, value, keys, Flaw::None),
+            },
+            _ => form.apply(value, keys),
+        },
         (Action::Keep, _) => Done::Unchanged,
+        (Action::Rename { to }, Scalar::Text(name)) if name == to => Done::Unchanged,
+        (Action::Rename { to }, _) => Done::Text(to.clone()),
         (Action::Drop, _) => Done::Dropped,
         (Action::Redact, _) => Done::Text(super::REDACTED.to_owned()),
         (Action::Mask { .. }, Text("")) => Done::Unchanged,
