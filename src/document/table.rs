@@ -71,7 +71,10 @@ impl<'a> Table<'a> {
             Kind::Refused => None,
             _ => {
                 let message = format!("{what} must be keys and values, found {}", node.is_a());
-                reader.fault("Y012", node.span, message);
+                let fault = reader.fault("Y012", node.span, message);
+                if let Kind::Text(_) = node.kind {
+                    fault.hint("write `{NAME: VALUE}`, or a line `NAME: VALUE` each, indented");
+                }
                 None
             }
         }
@@ -116,6 +119,12 @@ impl<'a> Table<'a> {
         if let Some(at) = self.entries.iter().position(|entry| entry.key == name) {
             self.taken[at] = true;
         }
+    }
+
+    /// Where a key stands.
+    #[must_use]
+    pub fn key_span(&self, name: &str) -> Option<Span> {
+        self.entries.iter().find(|entry| entry.key == name).map(|entry| entry.key_span)
     }
 
     /// Calls it something else from now on, once more is known of it.
@@ -286,6 +295,9 @@ impl<'a> Field<'a> {
             }
             Kind::Number(_) if wanted == "a whole number" => {
                 fault.hint("write it without a point");
+            }
+            Kind::Text(_) if wanted.starts_with("`true`") => {
+                fault.hint("`yes`, `no`, `on` and `off` are text, and so is what stands in quotes");
             }
             Kind::List(_) if wanted == "text" => {
                 fault.hint("there can be one only: write it without brackets");

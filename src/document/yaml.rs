@@ -283,6 +283,10 @@ impl<'a> Builder<'a> {
             _ => format!("not valid YAML: {}", error.info()),
         };
         let advice = match error.info() {
+            _ if line.contains(false_space) => {
+                "write its spaces anew: one of them only looks like a space, as word processors and web \
+                 pages make them"
+            }
             _ if no_colon => "write a colon and a space between key and value",
             info if info.contains("quoted scalar") => "close the quote that is opened here",
             info if info.contains("'-' indicator") => {
@@ -317,6 +321,11 @@ impl<'a> Builder<'a> {
 }
 
 /// The usual reasons why a line is not YAML.
+/// What looks like a space, and is text to YAML.
+fn false_space(c: char) -> bool {
+    c.is_whitespace() && !c.is_ascii()
+}
+
 fn advice(line: &str) -> &'static str {
     let quoted = line.contains('"') || line.contains('\'');
     if line.contains('\t') {

@@ -123,8 +123,9 @@ pub fn consumer(config: &Config, share: usize, lane: usize) -> ClientConfig {
         .set("fetch.queue.backoff.ms", "20")
         .set("fetch.wait.max.ms", "100")
         .set("queued.min.messages", "100000")
-        // A response comes whole, and may be many times larger when it is unpacked.
-        .set("fetch.max.bytes", (share / 8).clamp(512 << 10, 4 << 20).to_string())
+        // A response comes whole, and may be many times larger when it is unpacked. The client wants
+        // no less than its message.max.bytes, which is 1,000,000.
+        .set("fetch.max.bytes", (share / 8).clamp(1 << 20, 4 << 20).to_string())
         .set("queued.max.messages.kbytes", kbytes(share).to_string());
     pass_through(&mut set, &[&config.kafka, &config.consumer]);
     set.set("group.id", &config.group)

@@ -120,7 +120,7 @@ impl Keyring {
 /// # Errors
 /// The name is not accepted.
 pub fn keyring_entry(name: &str, secret: &Secret, created: &str) -> Result<Zeroizing<String>> {
-    if !is_name(name) {
+    if !is_secret_name(name) {
         return Err(Error::usage(format!("{name:?} cannot name a secret: {NAME_FORM}")));
     }
     let mut text = Zeroizing::new(String::with_capacity(256));
@@ -143,7 +143,7 @@ fn read_entries(node: &Node, reader: &mut Reader<'_>) -> Option<Keyring> {
     let mut keyring = Keyring::default();
     let mut reading = Reading { reader, first: HashMap::new() };
     for entry in table.rest() {
-        if !is_name(entry.name) {
+        if !is_secret_name(entry.name) {
             reading
                 .reader
                 .fault("K001", entry.name_span, "this cannot name a secret")
@@ -336,7 +336,9 @@ const NAME_FORM: &str =
     "a name has 1 to 64 letters, digits, `.`, `-` or `_`, and begins with a letter or digit";
 const MAKE_ONE: &str = "`limpid keys new NAME` makes one";
 
-fn is_name(name: &str) -> bool {
+/// Can a secret be called so?
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
     name.len() <= NAME_MAX
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))

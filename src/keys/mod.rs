@@ -23,7 +23,7 @@ pub use derive::{Epoch, EpochKeys, Period, PseudonymKey, Pseudonyms, Purpose, Pu
 pub(crate) use digits::{DIGITS, Digits};
 pub use edit::{Draft, Entries, Row};
 pub(crate) use ipcrypt::Address;
-pub use keyring::{Keyring, keyring_entry, record_time_ms};
+pub use keyring::{Keyring, is_secret_name, keyring_entry, record_time_ms};
 pub(crate) use pair::Kem;
 pub use pair::{KEY_ID_BYTES, KeyFault, PrivateKey, PublicKey};
 pub use periods::{Stretch, stretches};

@@ -1019,6 +1019,21 @@ mod tests {
     }
 
     #[test]
+    fn the_longer_commits_take_the_further_apart_they_are() {
+        let bounds = Bounds { commit_least: 10, commit_most: 200, ..BOUNDS };
+        let mut lane = holding(Lane::new(Delivery::ExactlyOnce, bounds));
+        step(&mut lane, Event::Cleared);
+        committing(&mut lane);
+        step(&mut lane, Event::Tick(6));
+        step(&mut lane, Event::Committed { stored: true });
+        step(&mut lane, fetched(0, 10, 20));
+        step(&mut lane, Event::Sent(BatchId(1)));
+        let due = 6 * COMMIT_SHARE;
+        assert_eq!(step(&mut lane, Event::Tick(due - 1)), [Action::Fetch], "not before its time");
+        assert_eq!(step(&mut lane, Event::Tick(due))[0], Action::Commit(vec![(partition(0), 20)]));
+    }
+
+    #[test]
     fn a_full_transaction_is_committed_before_its_time() {
         let mut lane = transactional();
         committing(&mut lane);

@@ -11,7 +11,7 @@ use super::shared::Base;
 use super::syntax::{self, At};
 use super::{Decides, OnMismatch, Plan, Rule, Unlisted};
 use crate::document::{Reader, Span, listed, nearest};
-use crate::keys::{Epoch, Keyring, Pseudonyms, Secret, Secrets};
+use crate::keys::{Epoch, Keyring, Pseudonyms, Secret, Secrets, is_secret_name};
 use crate::limits::RULES_MAX;
 use crate::transform::{Redact, Transform};
 use std::sync::Arc;
@@ -187,6 +187,13 @@ fn without_key(
 }
 
 fn secrets(key: &At<String>, lookup: Lookup<'_>, reader: &mut Reader<'_>) -> Option<Arc<Secrets>> {
+    if !is_secret_name(&key.value) {
+        let message = format!("no keyring has a key `{}`", key.value);
+        reader.fault("P023", key.span, message).hint(
+            "the names there have 1 to 64 letters, digits, `.`, `-` or `_`; no variables are filled in",
+        );
+        return None;
+    }
     let name = key.value.as_str();
     let keyring = match lookup {
         Lookup::Rehearsal => return throw_away(key, reader),

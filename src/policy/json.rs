@@ -153,7 +153,8 @@ pub fn text_fits(wanted: &str, got: &str) -> bool {
 #[must_use]
 pub fn difference(wanted: &str, got: &str) -> Vec<String> {
     use similar::{ChangeTag, TextDiff};
-    let (wanted, got) = (laid_out(wanted), laid_out(got));
+    let got = laid_out(got);
+    let wanted = filled_in(&laid_out(wanted), &got);
     let diff = TextDiff::from_lines(&wanted, &got);
     let mut lines = vec!["- wanted, + got:".to_owned()];
     for change in diff.iter_all_changes() {
@@ -165,6 +166,20 @@ pub fn difference(wanted: &str, got: &str) -> Vec<String> {
         lines.push(format!("{sign} {}", change.value().trim_end_matches('\n')));
     }
     lines
+}
+
+/// The lines of `wanted`; in the place of one with `…` the next of `got` that it fits, for that is no
+/// difference.
+fn filled_in(wanted: &str, got: &str) -> String {
+    let got: Vec<&str> = got.lines().collect();
+    let mut next = 0;
+    let mut line = |line: &str| {
+        let fits = |got: &&str| line.contains(ANY_TEXT) && text_fits(line, got);
+        let found = got[next..].iter().position(fits);
+        next = found.map_or(next, |found| next + found + 1);
+        found.map_or(line, |_| got[next - 1]).to_owned() + "\n"
+    };
+    wanted.lines().map(&mut line).collect()
 }
 
 /// Puts every value on a line of its own, whatever its spelling, and leaves the commas out, so that

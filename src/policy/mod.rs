@@ -15,6 +15,7 @@ mod plan;
 mod schema;
 mod shared;
 mod syntax;
+mod tenants;
 pub mod trial;
 
 pub use check::Lookup;

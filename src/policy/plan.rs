@@ -1,10 +1,11 @@
 //! A policy, compiled: immutable, shared between lanes, swapped whole.
 
 use super::conditions::Conditions;
+use super::tenants::Tenants;
 use crate::format::paths::{Paths, RuleId};
 use crate::keys::Pseudonyms;
 use crate::transform::Transform;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::Hash;
 use std::ops::Range;
 use std::sync::Arc;
@@ -103,8 +104,7 @@ impl Plan {
 pub struct Policies {
     plans: Vec<Plan>,
     rule_base: Vec<usize>,
-    /// Looked up once a record. Its keys are the operator's, so the quick hash is safe.
-    by_tenant: HashMap<Arc<str>, usize, foldhash::fast::RandomState>,
+    by_tenant: Tenants,
     generation: u64,
 }
 
@@ -130,13 +130,10 @@ impl Policies {
     pub fn of(plans: Vec<Plan>) -> Result<Self, Arc<str>> {
         let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
         let mut all = Self { generation, ..Self::default() };
-        all.by_tenant.reserve(plans.len());
+        all.by_tenant = Tenants::of(&plans)?;
         all.rule_base.reserve(plans.len() + 1);
         let mut base = 0;
-        for (slot, plan) in plans.iter().enumerate() {
-            if all.by_tenant.insert(plan.tenant.clone(), slot).is_some() {
-                return Err(plan.tenant.clone());
-            }
+        for plan in &plans {
             all.rule_base.push(base);
             base += plan.rules.len();
         }
@@ -148,7 +145,7 @@ impl Policies {
     /// The slot of a tenant's plan.
     #[must_use]
     pub fn slot(&self, tenant: &str) -> Option<usize> {
-        self.by_tenant.get(tenant).copied()
+        self.by_tenant.find(tenant, |slot| &self.plans[slot].tenant)
     }
 
     /// The plan in a slot that [`Policies::slot`] gave.

@@ -101,6 +101,12 @@ pub fn read(node: &Node, shared: &Shared, reader: &mut Reader<'_>) -> Option<Pol
     let tests = table.take("tests").and_then(|field| field.list(reader)).unwrap_or_default();
     let tests = tests.iter().filter_map(|item| trial::read(item.node, reader)).collect();
     let head = table.head();
+    table.pass("include");
+    if let Some(include) = table.key_span("include") {
+        reader
+            .fault("Y010", include, "unknown key `include` in a policy")
+            .hint("rule sets stand among the rules, where they count: `- include: _users.yaml`");
+    }
     table.finish(reader);
     Some(Policy {
         tenant,
@@ -177,9 +183,11 @@ pub fn rule(node: &Node, reader: &mut Reader<'_>) -> Option<Rule> {
             None
         }
         None => {
-            for param in transform::TABLE.iter().flat_map(|spec| spec.params) {
-                table.pass(param.name);
-            }
+            // Any of them may belong to the transform that was meant; but not what was meant by `do`.
+            let meant = |name: &str| !table.has("do") && nearest(name, ["do"]).is_some();
+            let params = transform::TABLE.iter().flat_map(|spec| spec.params);
+            let params: Vec<_> = params.filter(|param| !meant(param.name)).collect();
+            params.iter().for_each(|param| table.pass(param.name));
             None
         }
     };

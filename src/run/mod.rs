@@ -27,7 +27,7 @@ use std::time::Instant;
 use watch::Watch;
 
 /// Most bytes of records that one lane has between fetch and delivery.
-const IN_FLIGHT_BYTES_MAX: usize = 32 << 20;
+const IN_FLIGHT_BYTES_MAX: usize = 48 << 20;
 
 /// Asks a run to end. Set from a signal or by whoever called [`run`].
 #[derive(Debug, Default)]
@@ -198,14 +198,14 @@ fn drive(member: Member, tools: Tools<'_>, stop: &Stop) -> Result<Summary> {
     Ok(pump.summary().clone())
 }
 
-/// Records between fetch and delivery: a sixth of the lane's share. Their clean copies take another,
+/// Records between fetch and delivery: a fifth of the lane's share. Their clean copies take another,
 /// what the client compresses them to a third, arenas kept for reuse half of one; the rest is for
 /// the client's queue of fetched records and for fetch responses, which come whole. More than a
 /// few ten MiB a lane gain nothing (measured: 24, 48 and 96 MiB are equal within the noise), they
 /// only grow stale in the cache.
 fn bounds(config: &Config, membership: &Membership) -> Bounds {
     let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    let bytes = (membership.buffer_bytes / 6).min(IN_FLIGHT_BYTES_MAX);
+    let bytes = (membership.buffer_bytes / 5).min(IN_FLIGHT_BYTES_MAX);
     let (commit_least, commit_most) = match config.delivery {
         Delivery::ExactlyOnce => config.tuning.commit_every_ms(),
         Delivery::AtLeastOnce => (1_000, 1_000),

@@ -9,6 +9,7 @@ use limpid::keys::{Keyring, Secret};
 use limpid::policy::{self, Policies};
 use limpid::transform::{self, Kind, Param, Spec};
 use std::fmt::Write as _;
+use std::fs;
 use std::path::Path;
 
 /// Compiles a policy with any key it may name, and runs its tests; all that is wrong with it.
@@ -186,4 +187,26 @@ fn the_reference_of_codes_is_fresh() {
 fn fresh(file: &str, page: &str) {
     let stale = expect::differs(Path::new(file), page);
     assert!(stale.is_none(), "{}", stale.unwrap_or_default());
+}
+
+/// The table of encodings in GUARANTEES.md: no row without a case, no case without a row.
+#[test]
+fn each_row_of_the_encodings_is_held_by_a_case() {
+    let page = include_str!("../../docs/GUARANTEES.md");
+    let table = page.split("| held by |").nth(1).expect("a table").split("\n\n").next();
+    let rows: Vec<&str> = table.expect("rows").lines().skip(2).collect();
+    let mut unnamed: Vec<String> = fs::read_dir("tests/cases/encodings")
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .collect();
+    for row in &rows {
+        let files: Vec<&str> =
+            row.split("](../").skip(1).filter_map(|at| at.split(')').next()).collect();
+        assert!(!files.is_empty(), "held by nothing: {row}");
+        for file in files {
+            assert!(Path::new(file).is_file(), "{file}");
+            unnamed.retain(|name| !file.contains(&format!("/{name}/")));
+        }
+    }
+    assert!(rows.len() >= 7 && unnamed.is_empty(), "{unnamed:?}");
 }

@@ -23,12 +23,12 @@ mod turns;
 mod verdict;
 
 pub use broker::Broker;
+pub use proxy::{Proxy, Weather};
 
 use cluster::{Cluster, Place};
 use feed::Feed;
 use fleet::Fleet;
 use limpid::keys::PrivateKey;
-use proxy::Proxy;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;

@@ -19,12 +19,23 @@ pub enum Weather {
     Stalled,
     /// Some ten kilobytes a second pass, in each direction of each connection.
     Trickling,
+    /// Towards the broker requests pass that fit into a few kilobytes, of others a hundred kilobytes a
+    /// second; what it sends passes freely.
+    Clogged,
     /// Connections are cut, new ones at once.
     Cut,
 }
 
-/// How much passes at a time while it trickles, and how often.
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    ToBroker,
+    FromBroker,
+}
+
+/// How much passes at a time while it trickles, and while it is clogged, and how often.
 const DROP_BYTES: usize = 512;
+const SIP_BYTES: usize = 8 << 10;
 const DROP_EVERY: Duration = Duration::from_millis(50);
 
 pub struct Proxy {
@@ -100,21 +111,21 @@ fn accept(listener: &TcpListener, to: u16, gate: &Arc<Gate>) {
 }
 
 fn join(theirs: TcpStream, ours: TcpStream, gate: &Arc<Gate>) {
-    for (from, to) in [(&theirs, &ours), (&ours, &theirs)] {
+    for (from, to, way) in [(&theirs, &ours, Way::ToBroker), (&ours, &theirs, Way::FromBroker)] {
         let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
         let gate = gate.clone();
-        thread::spawn(move || carry(from, to, &gate));
+        thread::spawn(move || carry(from, to, way, &gate));
     }
     gate.open.lock().unwrap().extend([theirs, ours]);
 }
 
 /// One direction of a connection, until either end closes.
-fn carry(mut from: TcpStream, mut to: TcpStream, gate: &Gate) {
+fn carry(mut from: TcpStream, mut to: TcpStream, way: Way, gate: &Gate) {
     let mut buffer = vec![0; 64 << 10];
     'open: while let Ok(read @ 1..) = from.read(&mut buffer) {
         let mut rest = &buffer[..read];
         while !rest.is_empty() {
-            let (now, later) = rest.split_at(gate.allowed(rest.len()));
+            let (now, later) = rest.split_at(gate.allowed(rest.len(), way));
             if to.write_all(now).is_err() {
                 break 'open;
             }
@@ -131,17 +142,20 @@ impl Gate {
     }
 
     /// Waits until some of so many bytes may pass; gives how many.
-    fn allowed(&self, bytes: usize) -> usize {
+    fn allowed(&self, bytes: usize, way: Way) -> usize {
         let mut weather = self.weather.lock().unwrap();
         while *weather == Weather::Stalled {
             weather = self.changed.wait(weather).unwrap();
         }
-        let allowed = if *weather == Weather::Trickling {
-            weather = self.changed.wait_timeout(weather, DROP_EVERY).unwrap().0;
-            bytes.min(DROP_BYTES)
-        } else {
-            bytes
+        let (most, held_up) = match *weather {
+            Weather::Trickling => (DROP_BYTES, true),
+            Weather::Clogged if way == Way::ToBroker => (SIP_BYTES, bytes > SIP_BYTES),
+            _ => (bytes, false),
         };
+        if held_up {
+            weather = self.changed.wait_timeout(weather, DROP_EVERY).unwrap().0;
+        }
+        let allowed = bytes.min(most);
         drop(weather);
         self.passed.fetch_add(allowed as u64, Ordering::Relaxed);
         allowed

@@ -337,15 +337,60 @@ fn origin_length(bare: &str) -> usize {
     scheme.len() + 1 + slashes + segment(&after[slashes..])
 }
 
-/// `user_agent`, on the products that made texts have.
+/// Products and their families; those that claim to be others come first.
+const PRODUCTS: [(&str, &str); 48] = [
+    ("Googlebot", "Googlebot"),
+    ("bingbot", "Bingbot"),
+    ("Applebot", "Applebot"),
+    ("YandexBot", "YandexBot"),
+    ("Baiduspider", "Baiduspider"),
+    ("DuckDuckBot", "DuckDuckBot"),
+    ("facebookexternalhit", "Facebook"),
+    ("Twitterbot", "Twitterbot"),
+    ("GPTBot", "GPTBot"),
+    ("ClaudeBot", "ClaudeBot"),
+    ("AhrefsBot", "AhrefsBot"),
+    ("SemrushBot", "SemrushBot"),
+    ("Edg", "Edge"),
+    ("EdgA", "Edge"),
+    ("EdgiOS", "Edge"),
+    ("Edge", "Edge"),
+    ("OPR", "Opera"),
+    ("Opera", "Opera"),
+    ("SamsungBrowser", "Samsung Internet"),
+    ("YaBrowser", "Yandex"),
+    ("Vivaldi", "Vivaldi"),
+    ("UCBrowser", "UC Browser"),
+    ("Electron", "Electron"),
+    ("FxiOS", "Firefox"),
+    ("Firefox", "Firefox"),
+    ("CriOS", "Chrome"),
+    ("HeadlessChrome", "Headless Chrome"),
+    ("Chromium", "Chromium"),
+    ("Chrome", "Chrome"),
+    ("Trident", "Internet Explorer"),
+    ("Safari", "Safari"),
+    ("curl", "curl"),
+    ("Wget", "Wget"),
+    ("python-requests", "Python Requests"),
+    ("Python-urllib", "Python urllib"),
+    ("aiohttp", "aiohttp"),
+    ("Go-http-client", "Go"),
+    ("okhttp", "OkHttp"),
+    ("Apache-HttpClient", "Apache HttpClient"),
+    ("Java", "Java"),
+    ("PostmanRuntime", "Postman"),
+    ("axios", "axios"),
+    ("node-fetch", "node-fetch"),
+    ("kubectl", "kubectl"),
+    ("kubelet", "kubelet"),
+    ("kube-probe", "kube-probe"),
+    ("Prometheus", "Prometheus"),
+    ("ELB-HealthChecker", "ELB"),
+];
+
+/// `user_agent`.
 fn user_agent(text: &str) -> String {
-    const ORDER: [(&str, &str); 5] = [
-        ("Edg", "Edge"),
-        ("Firefox", "Firefox"),
-        ("Chrome", "Chrome"),
-        ("Safari", "Safari"),
-        ("curl", "curl"),
-    ];
     let version = |product: &str| {
         let mut found = None;
         for (at, _) in text.match_indices(&format!("{product}/")) {
@@ -362,12 +407,20 @@ fn user_agent(text: &str) -> String {
         }
         found
     };
-    let Some((product, family)) = ORDER.into_iter().find(|(product, _)| version(product).is_some())
+    let Some((product, family)) =
+        PRODUCTS.into_iter().find(|(product, _)| version(product).is_some())
     else {
         return "Other".to_owned();
     };
-    let product = if family == "Safari" { "Version" } else { product };
-    let major = version(product).unwrap_or_default();
+    let major = match family {
+        "Safari" => version("Version").unwrap_or_default(),
+        "Internet Explorer" => {
+            let behind = text.split("rv:").nth(1).unwrap_or_default();
+            let digits: String = behind.chars().take_while(char::is_ascii_digit).collect();
+            if digits.len() <= 4 { digits } else { String::new() }
+        }
+        _ => version(product).unwrap_or_default(),
+    };
     format!("{family} {major}").trim_end().to_owned()
 }
 

@@ -1,0 +1,167 @@
+//! Tenants' names, looked up once a record.
+//!
+//! With thousands of tenants each line of memory that a look-up touches is waited for. A `HashMap` of
+//! names touches three, one after the other: its tags, its entry, and the name behind the entry's
+//! pointer. Here the entry holds the name, or its two ends and its length if it is long; such a name
+//! alone is read where its plan has it.
+//!
+//! The names are the operator's, and so is the length of a probe: nobody else's name can make it
+//! longer than those do.
+
+use super::plan::Plan;
+use std::sync::Arc;
+
+/// From names to slots: open addressing, less than two thirds full.
+#[derive(Debug, Default)]
+pub(super) struct Tenants {
+    /// A power of two of them; none if there is no tenant.
+    seats: Box<[Seat]>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Seat {
+    name: Ends,
+    /// [`EMPTY`]: nobody's.
+    slot: u32,
+}
+
+const EMPTY: u32 = u32::MAX;
+
+/// What tells names apart: up to 16 bytes, all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ends {
+    first: u64,
+    last: u64,
+    length: u32,
+}
+
+impl Ends {
+    #[inline]
+    fn of(name: &str) -> Self {
+        let bytes = name.as_bytes();
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let (first, last) = match (bytes.first_chunk(), bytes.last_chunk()) {
+            (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+            _ => (bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0),
+        };
+        Self { first, last, length }
+    }
+
+    /// Does it hold the whole name?
+    const fn is_whole(self) -> bool {
+        self.length <= 16
+    }
+
+    /// Both halves of a product, each of which all bits have gone into.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation)] // by halves
+    fn hash(self) -> usize {
+        let one = self.first ^ 0x9E37_79B9_7F4A_7C15;
+        let other = self.last ^ u64::from(self.length) ^ 0xD1B5_4A32_D192_ED03;
+        let product = u128::from(one) * u128::from(other);
+        (product >> 64) as usize ^ product as usize
+    }
+}
+
+impl Tenants {
+    /// The tenants of these plans, by their index.
+    ///
+    /// # Errors
+    /// The name of a tenant that has two.
+    pub(super) fn of(plans: &[Plan]) -> Result<Self, Arc<str>> {
+        if plans.is_empty() {
+            return Ok(Self::default());
+        }
+        let size = (plans.len() + plans.len() / 2 + 1).next_power_of_two();
+        let empty = Seat { name: Ends::of(""), slot: EMPTY };
+        let mut tenants = Self { seats: vec![empty; size].into() };
+        for (slot, plan) in plans.iter().enumerate() {
+            if tenants.find(&plan.tenant, |slot| &plans[slot].tenant).is_some() {
+                return Err(plan.tenant.clone());
+            }
+            let name = Ends::of(&plan.tenant);
+            let free = tenants.probe(name, |_| false);
+            tenants.seats[free] = Seat { name, slot: u32::try_from(slot).unwrap_or(EMPTY) };
+        }
+        Ok(tenants)
+    }
+
+    /// The slot of the tenant of that name; `name_of` gives the name of a slot's.
+    #[inline]
+    pub(super) fn find<'p>(
+        &self,
+        tenant: &str,
+        name_of: impl Fn(usize) -> &'p str,
+    ) -> Option<usize> {
+        if self.seats.is_empty() {
+            return None;
+        }
+        let name = Ends::of(tenant);
+        let is = |slot: u32| name.is_whole() || name_of(slot as usize) == tenant;
+        let seat = self.seats[self.probe(name, is)];
+        (seat.slot != EMPTY).then_some(seat.slot as usize)
+    }
+
+    /// The seat of that name that `is` the right one, or the free one where it would be.
+    #[inline]
+    fn probe(&self, name: Ends, is: impl Fn(u32) -> bool) -> usize {
+        let mask = self.seats.len() - 1;
+        let mut at = name.hash() & mask;
+        loop {
+            let seat = &self.seats[at];
+            if seat.slot == EMPTY || seat.name == name && is(seat.slot) {
+                return at;
+            }
+            at = (at + 1) & mask;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::paths::Paths;
+    use crate::policy::{Policies, Unlisted};
+
+    fn plan(tenant: &str) -> Plan {
+        Plan {
+            tenant: tenant.into(),
+            version: 1,
+            paths: Paths::compile(&[]).unwrap().into(),
+            rules: [].into(),
+            key_rule: None,
+            header_rules: Vec::new(),
+            conditions: None,
+            unlisted: Unlisted::Keep,
+            pseudonyms: None,
+        }
+    }
+
+    #[test]
+    fn every_name_is_found_and_no_other() {
+        let names = |count: usize| {
+            let short = (0..count).map(|number| format!("t{number}"));
+            let long = (0..count).map(|number| format!("a-long-name-{number:05}-with-an-end"));
+            short.chain(long).chain(["".to_owned(), "12345678".to_owned(), "x".repeat(16)])
+        };
+        for count in [0, 1, 2, 500] {
+            let plans: Vec<Plan> = names(count).map(|name| plan(&name)).collect();
+            let policies = Policies::of(plans).unwrap();
+            for (slot, name) in names(count).enumerate() {
+                assert_eq!(policies.slot(&name), Some(slot), "{name}");
+            }
+            for other in
+                ["t", "t500", "a-long-name-00001-with-an-END", "a-long-name-00001-wiTh-an-end"]
+            {
+                assert_eq!(policies.slot(other), None, "{other}");
+            }
+        }
+        assert_eq!(Policies::default().slot("a"), None);
+    }
+
+    #[test]
+    fn two_of_one_name_are_told() {
+        let twice = ["a", "b", "a"].map(plan);
+        assert_eq!(&*Policies::of(twice.into()).unwrap_err(), "a");
+    }
+}
