@@ -19,7 +19,7 @@ use crate::scan::{Index, Scanner};
 /// Room for texts in texts, one level each; grown on demand.
 pub(super) struct Levels {
     pub(super) scanner: Scanner,
-    free: Vec<Box<Level>>,
+    free: Vec<Level>,
 }
 
 /// Room for one text.
