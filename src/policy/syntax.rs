@@ -189,9 +189,11 @@ pub fn rule(node: &Node, reader: &mut Reader<'_>) -> Option<Rule> {
             args.into_iter().collect()
         }
         None => {
-            for param in transform::TABLE.iter().flat_map(|spec| spec.params) {
-                table.pass(param.name);
-            }
+            // Any of them may belong to the transform that was meant; but not what was meant by `do`.
+            let meant = |name: &str| !table.has("do") && nearest(name, ["do"]).is_some();
+            let params = transform::TABLE.iter().flat_map(|spec| spec.params);
+            let params: Vec<_> = params.filter(|param| !meant(param.name)).collect();
+            params.iter().for_each(|param| table.pass(param.name));
             None
         }
     };

@@ -195,14 +195,25 @@ fn shown(hash: blake3::Hash) -> [u8; HASH_BYTES] {
 /// A hash as pseudonyms show it: RFC 4648 section 7, lower case, unpadded.
 #[must_use]
 pub fn spell_hash(hash: [u8; HASH_BYTES]) -> [u8; HASH_CHARS] {
-    const DIGITS: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
     let bits = u128::from_be_bytes(hash);
+    let mut spelled = [0; HASH_CHARS];
+    for (chars, shift) in spelled.chunks_mut(8).zip([88, 48, 8]) {
+        chars.copy_from_slice(&spell_eight((bits >> shift) as u64));
+    }
     // 26 characters hold 130 bits: the last one's two lowest bits are zero.
-    std::array::from_fn(|number| {
-        let shift = 123 - 5 * i32::try_from(number).unwrap_or(0);
-        let digit = if shift >= 0 { bits >> shift } else { bits << -shift };
-        DIGITS[(digit & 31) as usize]
-    })
+    spelled[24..].copy_from_slice(&spell_eight((bits as u64) << 32)[..2]);
+    spelled
+}
+
+/// The lowest 40 bits as eight characters, all at once: halved until each has a byte of its own.
+fn spell_eight(bits: u64) -> [u8; 8] {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let halves = (bits >> 20 & 0xf_ffff) << 32 | bits & 0xf_ffff;
+    let quarters = (halves >> 10 & 0x3ff_0000_03ff) << 16 | halves & 0x3ff_0000_03ff;
+    let digits = (quarters >> 5 & 0x1f_001f_001f_001f) << 8 | quarters & 0x1f_001f_001f_001f;
+    // From 10 on they are letters.
+    let letters = (digits + EACH * 0x76) >> 7 & EACH;
+    (digits + EACH * u64::from(b'0') + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
 }
 
 #[cfg(test)]
