@@ -7,12 +7,13 @@
 //!     [--records N] [--turns N] [--seconds N] [--rate N] [--json FILE]
 //! ```
 //! Throughput: the kinds of delivery in turns over the same records, which were produced before;
-//! measured is the middle four fifths of each run, in records a second and in CPU seconds of the process
-//! (the broker's not among them), which other work on the machine disturbs less. Delay: events are produced at half of the median
-//! throughput of the same kind (or at `--rate` records a second). The broker notes when it appends a raw
-//! record, and limpid keeps a record's time: so the delay is from there until a reader of committed
-//! records has the clean one. Generator, limpid and reader share one process, and the machine with
-//! the broker. `--turns 0` leaves throughput out, `--seconds 0` delay.
+//! measured is the middle four fifths of each run, in records a second and in CPU seconds of the
+//! process (the broker's not among them), which other work on the machine disturbs less. Delay: events
+//! are produced at half of the median throughput of the same kind (or at `--rate` records a second).
+//! The broker notes when it appends a raw record, and limpid keeps a record's time: so the delay is
+//! from there until a reader of committed records has the clean one. Generator, limpid and reader
+//! share one process, and the machine with the broker. `--turns 0` leaves throughput out,
+//! `--seconds 0` delay.
 
 use limpid::config::{self, Config};
 use limpid::demo::events::Events;
