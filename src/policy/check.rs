@@ -9,7 +9,7 @@ mod when;
 
 use super::shared::Base;
 use super::syntax::{self, At};
-use super::{OnMismatch, Plan, Rule, Unlisted};
+use super::{Decides, OnMismatch, Plan, Rule, Unlisted};
 use crate::document::{Reader, Span, listed, nearest};
 use crate::keys::{Epoch, Keyring, Pseudonyms, Secret, Secrets, is_secret_name};
 use crate::limits::RULES_MAX;
@@ -246,8 +246,13 @@ fn rules(lists: &Lists<'_>, reader: &mut Reader<'_>) -> Vec<Option<Rule>> {
 
 /// A rule, called by its number and its transform.
 fn built(rule: &syntax::Rule, number: &str, reader: &mut Reader<'_>) -> Option<Rule> {
+    if rule.decides == Decides::Inside {
+        // It does nothing to a value itself.
+        let (transform, label) = (Transform::Keep, format!("{number} inside json"));
+        return Some(Rule { transform, mismatch: rule.mismatch, label });
+    }
     let At { value: spec, span } = rule.transform.as_ref()?;
-    let keys = if rule.keys { "rename_keys " } else { "" };
+    let keys = if rule.decides == Decides::Names { "rename_keys " } else { "" };
     match (spec.build)(rule.args.as_ref()?) {
         Ok(transform) => {
             let label = format!("{number} {keys}{}", spec.name);

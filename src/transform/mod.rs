@@ -374,6 +374,12 @@ impl Transform {
         }
     }
 
+    /// Does it leave nothing of any value?
+    #[must_use]
+    pub const fn takes(&self) -> bool {
+        matches!(self, Self::Drop | Self::Redact(_) | Self::Set(_))
+    }
+
     /// Does the work on an array or object that it takes whole ([`Spec::whole`]).
     pub fn apply_whole(&self, container: Container, out: &mut Out<'_>) -> Outcome {
         match self {

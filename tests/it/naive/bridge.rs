@@ -106,6 +106,7 @@ const fn rank(action: &Action) -> u8 {
 
 fn on_container(rule: &super::Rule) -> OnContainer {
     match &rule.action {
+        _ if rule.decides == Decides::Inside => OnContainer::Open,
         _ if rule.decides != Decides::Value => OnContainer::Rename,
         Action::Keep => OnContainer::Leave,
         action if action.takes() => OnContainer::Take,
