@@ -7,11 +7,13 @@
 //!     [--records N] [--turns N] [--seconds N] [--rate N] [--json FILE]
 //! ```
 //! Throughput: the kinds of delivery in turns over the same records, which were produced before;
-//! measured is the middle four fifths of each run. Delay: events are produced at half of the median
-//! throughput of the same kind (or at `--rate` records a second). The broker notes when it appends a raw
-//! record, and limpid keeps a record's time: so the delay is from there until a reader of committed
-//! records has the clean one. Generator, limpid and reader share one process, and the machine with
-//! the broker. `--turns 0` leaves throughput out, `--seconds 0` delay.
+//! measured is the middle four fifths of each run, in records a second and in CPU seconds of the
+//! process (the broker's not among them), which other work on the machine disturbs less. Delay: events
+//! are produced at half of the median throughput of the same kind (or at `--rate` records a second).
+//! The broker notes when it appends a raw record, and limpid keeps a record's time: so the delay is
+//! from there until a reader of committed records has the clean one. Generator, limpid and reader
+//! share one process, and the machine with the broker. `--turns 0` leaves throughput out,
+//! `--seconds 0` delay.
 
 use limpid::config::{self, Config};
 use limpid::demo::events::Events;
@@ -153,25 +155,35 @@ impl Bench {
         if options.turns > 0 {
             fill(&cluster, &topics[0], options.records);
         }
-        let mut speeds = vec![Vec::new(); KINDS.len()];
+        let mut passes = vec![Vec::new(); KINDS.len()];
         for turn in 0..options.turns {
             // Who begins changes from turn to turn.
             for step in 0..KINDS.len() {
                 let kind = (turn + step) % KINDS.len();
-                let speed = self.serve(&self.config(kind, &topics), |metrics| {
+                let pass = self.serve(&self.config(kind, &topics), |metrics| {
                     pass(options.records, || metrics.totals().routes[0].delivered)
                 });
-                println!("{:24} {speed:9.0} records/s", KINDS[kind].0);
-                figures.push(json!({"kind": KINDS[kind].0, "records_per_second": speed.round()}));
-                speeds[kind].push(speed);
+                let Pass { speed, cpu } = pass;
+                println!("{:24} {speed:9.0} records/s, {cpu:.2} CPU s a million", KINDS[kind].0);
+                figures.push(json!({
+                    "kind": KINDS[kind].0, "records_per_second": speed.round(),
+                    "cpu_seconds_per_million": cpu,
+                }));
+                passes[kind].push(pass);
             }
         }
-        let medians: Vec<f64> = speeds.into_iter().map(|it| quantile(it, 0.5)).collect();
-        for (kind, speed) in medians.iter().enumerate().skip(1) {
-            let share = speed / medians[0];
-            println!("{}: {share:.3} of the throughput without (target {SHARE})", KINDS[kind].0);
+        let median = |of: fn(&Pass) -> f64, kind: usize| {
+            quantile(passes[kind].iter().map(of).collect(), 0.5)
+        };
+        for kind in (1..KINDS.len()).filter(|_| options.turns > 0) {
+            let speed = median(|it| it.speed, kind) / median(|it| it.speed, 0);
+            let cpu = median(|it| it.cpu, kind) / median(|it| it.cpu, 0);
+            println!(
+                "{}: {speed:.3} of the throughput without (target {SHARE}), {cpu:.3} of the CPU time",
+                KINDS[kind].0
+            );
         }
-        medians
+        (0..KINDS.len()).map(|kind| median(|it| it.speed, kind)).collect()
     }
 
     /// Delays at so many records a second.
@@ -215,14 +227,29 @@ fn fill(cluster: &Cluster, raw: &str, records: u64) {
     feed.flush().unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// Records a second over the middle four fifths.
-fn pass(records: u64, delivered: impl Fn() -> u64) -> f64 {
+/// What the middle four fifths of a run came to.
+#[derive(Clone, Copy)]
+struct Pass {
+    /// Records a second.
+    speed: f64,
+    /// CPU seconds of this process for a million records.
+    cpu: f64,
+}
+
+fn pass(records: u64, delivered: impl Fn() -> u64) -> Pass {
     let from = await_at_least(records / 10, &delivered);
-    let begin = Instant::now();
+    let (begin, cpu) = (Instant::now(), cpu_seconds());
     let to = await_at_least(records - records / 10, &delivered);
-    let speed = (to - from) as f64 / begin.elapsed().as_secs_f64();
+    let (time, cpu) = (begin.elapsed().as_secs_f64(), cpu_seconds() - cpu);
     await_at_least(records, &delivered);
-    speed
+    let passed = (to - from) as f64;
+    Pass { speed: passed / time, cpu: cpu / passed * 1e6 }
+}
+
+/// CPU time of this process so far.
+fn cpu_seconds() -> f64 {
+    let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9
 }
 
 fn await_at_least(wanted: u64, count: &impl Fn() -> u64) -> u64 {

@@ -243,30 +243,31 @@ impl<'a> Comparison<'a> {
             self.value(&name, at, value.map_or(&b""[..], Raw::expose), &traces);
         }
         let json = record.value.map_or(&b""[..], Raw::expose);
-        self.values(json, &event::read(json).unwrap_or_default(), &traces);
+        let opened = traces.iter().flatten().flat_map(Trace::opened).copied().collect();
+        self.values(json, &event::read_inside(json, &opened).unwrap_or_default(), &traces);
     }
 
     fn values(&mut self, json: &[u8], nodes: &[Node], traces: &[Option<Trace>; 2]) {
         let mut taken = Taken::default();
         // The containers around: where each ends, and how its path is shown.
-        let mut around: Vec<(usize, String)> = vec![(nodes.len(), String::new())];
+        let mut around: Vec<Around> = vec![Around { end: nodes.len(), ..Around::default() }];
         for (number, node) in nodes.iter().enumerate().skip(1) {
             let here = At::Value(node.span.start);
-            around.retain(|(end, _)| number < *end);
-            let parent = around.last().map_or("", |(_, path)| path).to_owned();
+            around.retain(|around| number < around.end);
+            let parent = around.last().cloned().unwrap_or_default();
             let decided = |at| traces.iter().flatten().any(|trace| trace.decision(at).is_some());
             let name = node.name.clone().filter(|name| decided(At::Name(name.start)));
             let path = self.path(&parent, node, name.is_some());
             taken.leave(number);
             if let Some(name) = name {
                 let at = taken.or(At::Name(name.start), here, traces);
-                self.value(&format!("{path} (name)"), at, &json[name], traces);
+                self.value(&format!("{path} (name)"), at, node.name_spelled(json), traces);
             }
             taken.enter(here, node.next, traces);
             if node.next == number + 1 {
-                self.value(&path, taken.at(here), &json[node.span.clone()], traces);
+                self.value(&path, taken.at(here), node.spelled(json), traces);
             }
-            around.push((node.next, path));
+            around.push(Around { end: node.next, steps: node.path.0.len(), path });
         }
     }
 
@@ -296,8 +297,11 @@ impl<'a> Comparison<'a> {
 
     /// The path of a value in a container: elements as `[*]`, and as `*` what is hardly a name, or what
     /// a policy renames: the names of members can be somebody's too.
-    fn path(&mut self, parent: &str, node: &Node, renamed: bool) -> String {
+    fn path(&mut self, parent: &Around, node: &Node, renamed: bool) -> String {
+        let Around { path: parent, steps, .. } = parent;
         match node.path.0.last() {
+            // What a text is read as has no step of its own.
+            _ if node.path.0.len() == *steps => parent.clone(),
             // The records of a list are records of their own.
             Some(Step::Element(_)) if node.path.0.len() == 1 => String::new(),
             Some(Step::Element(_)) => format!("{parent}[*]"),
@@ -336,7 +340,7 @@ impl<'a> Comparison<'a> {
             all.push(("unlisted", left_old.1.into(), left_new.1.into(), verdict));
         }
         let [epoch_old, epoch_new] =
-            [old, new].map(|plan| plan.pseudonyms.as_ref().map(|p| epoch_ms(p.epoch())));
+            [old, new].map(|plan| plan.keys.as_ref().map(|p| epoch_ms(p.epoch())));
         if let (Some(old), Some(new)) = (epoch_old, epoch_new)
             && old != new
         {
@@ -352,6 +356,15 @@ impl<'a> Comparison<'a> {
         let settings = self.settings().into_iter().map(|(.., verdict)| verdict);
         self.paths.values().map(PathTally::verdict).chain(settings).max().unwrap_or(Verdict::Same)
     }
+}
+
+/// A container, or a text that is read as one.
+#[derive(Clone, Default)]
+struct Around {
+    /// The node behind it.
+    end: usize,
+    steps: usize,
+    path: String,
 }
 
 /// For either policy, the container above that it has taken whole, and the node behind it.
@@ -628,6 +641,21 @@ mod tests {
         assert_eq!(verdicts("rules: []", edits, &[event]), wanted("tightened"));
         let drops = "rules: [{fields: by, do: drop}]";
         assert_eq!(verdicts(drops, edits, &[event]), ["by.* (name) loosened", "by.*.n loosened"]);
+    }
+
+    #[test]
+    fn what_is_in_texts_is_compared_too() {
+        let inside = |rule: &str| {
+            format!("rules: [{{fields: t, inside: json, mismatch: keep}}, {{fields: t.a, {rule}}}]")
+        };
+        let (drops, masks) = (inside("do: drop"), inside("do: mask"));
+        let event = r#"{"t":"{\"a\":\"x\",\"b\":[1]}"}"#;
+        let wanted = |name: &str| vec![format!("t.a {name}"), "t.b[*] same".to_owned()];
+        assert_eq!(verdicts(&drops, &drops, &[event]), wanted("same"));
+        assert_eq!(verdicts(&drops, &masks, &[event]), wanted("loosened"));
+        assert_eq!(verdicts(&drops, "rules: []", &[event]), wanted("loosened"));
+        let whole = "rules: [{fields: t, do: redact}]";
+        assert_eq!(verdicts(&masks, whole, &[event]), ["t.a tightened", "t.b[*] tightened"]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::kafka::republish::{Republisher, Sizes};
 use crate::kafka::topics::Listing;
 use crate::keys::PrivateKey;
 use crate::policy::Policies;
-use crate::quarantine::{Clear, NotOpened, Opened, Opener, Replayed};
+use crate::quarantine::{Clear, NotOpened, Opener, Repaired, Replayed};
 use crate::record::{Raw, Record};
 use crate::run::{Resolved, Routes};
 use std::collections::{HashMap, HashSet};
@@ -43,6 +43,8 @@ pub struct Job<'a> {
     pub key: &'a PrivateKey,
     /// Which records.
     pub takes: &'a dyn Fn(&Clear) -> bool,
+    /// Repaired records, and only those; `None`: all, as they were withheld.
+    pub repaired: Option<&'a Repaired>,
     /// Only look what would happen.
     pub rehearsal: bool,
 }
@@ -54,6 +56,8 @@ pub enum Stays {
     Closed(NotOpened),
     /// The policies of today withhold it, too.
     Withheld(Reason),
+    /// What was given as its repaired form is another record's.
+    Another,
     /// No route takes its raw topic any more.
     NoRoute,
     /// Its clean topic is not there, or has no partition of that number.
@@ -65,6 +69,7 @@ impl fmt::Display for Stays {
         match self {
             Self::Closed(not) => write!(f, "{not}"),
             Self::Withheld(reason) => write!(f, "it is still withheld: {reason}"),
+            Self::Another => f.write_str("its repaired form is that of another raw record"),
             Self::NoRoute => f.write_str("no route takes its raw topic any more"),
             Self::NoPartition => f.write_str("its clean topic has no such partition"),
         }
@@ -164,12 +169,22 @@ impl Replay<'_> {
             return Ok(Ok(()));
         }
         let mark = Replayed { partition: message.partition, offset: message.offset };
+        let repair = self.job.repaired.map(|repaired| repaired.get(mark));
+        if repair.is_some_and(|repair| repair.is_none()) {
+            return Ok(Ok(()));
+        }
         if self.done.contains(&mark) {
             self.summary.before += 1;
             return Ok(Ok(()));
         }
         match self.opener.open(message.headers, message.value.map(Raw::expose)) {
-            Ok(opened) => self.through(&opened, mark),
+            Ok(opened) => match repair.flatten() {
+                None => self.through(&opened.record(), mark),
+                Some(repair) => match repair.applied(&opened) {
+                    Some(record) => self.through(&record, mark),
+                    None => Ok(Err(Stays::Another)),
+                },
+            },
             Err(not) => Ok(Err(Stays::Closed(not))),
         }
     }
@@ -177,10 +192,9 @@ impl Replay<'_> {
     /// Takes an opened record through the engine, and out.
     fn through(
         &mut self,
-        opened: &Opened,
+        record: &Record<'_>,
         mark: Replayed,
     ) -> Result<std::result::Result<(), Stays>> {
-        let record = opened.record();
         let routes = &self.routes;
         let way = self.ways.entry(record.topic.to_owned());
         let Some(way) = way.or_insert_with_key(|topic| routes.resolve(topic)) else {
@@ -190,10 +204,10 @@ impl Replay<'_> {
             return Ok(Err(Stays::NoPartition));
         }
         self.batch.clear();
-        self.engine.clean(self.job.policies, &way.route, &record, &mut self.batch);
+        self.engine.clean(self.job.policies, &way.route, record, &mut self.batch);
         self.batch.complete();
-        let clean = match self.batch.outcome(0, &record, self.job.policies) {
-            Outcome::Clean(clean) if self.sizes.fit(&way.clean, &record, &clean) => clean,
+        let clean = match self.batch.outcome(0, record, self.job.policies) {
+            Outcome::Clean(clean) if self.sizes.fit(&way.clean, record, &clean) => clean,
             Outcome::Clean(_) => return Ok(Err(Stays::Withheld(Reason::Limits))),
             Outcome::Withheld(withheld) => return Ok(Err(Stays::Withheld(withheld.reason))),
         };
@@ -201,7 +215,7 @@ impl Replay<'_> {
             if self.open.records == 0 {
                 out.begin()?;
             }
-            out.publish(&way.clean, &record, &clean, mark)?;
+            out.publish(&way.clean, record, &clean, mark)?;
             self.open.records += 1;
             self.open.bytes += clean.value().map_or(0, <[u8]>::len);
         }

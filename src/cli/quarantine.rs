@@ -9,7 +9,7 @@ use crate::document::printable;
 use crate::error::{Error, Reason, Result};
 use crate::kafka::reader::{Reach, read_topic};
 use crate::keys::{PrivateKey, SecretSource};
-use crate::quarantine::{Clear, Opened, Opener, Replayed};
+use crate::quarantine::{Clear, Opened, Opener, Repaired, Replayed};
 use crate::record::{Raw, Record};
 use crate::reload::Start;
 use crate::replay;
@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use zeroize::Zeroizing;
 
@@ -92,6 +92,10 @@ struct Replay {
     /// `command:PROGRAM ARGUMENT…`
     #[arg(long, value_name = "SOURCE")]
     key: SecretSource,
+    /// Only these records, and as they stand there: lines that `open` printed, with key, value or headers
+    /// repaired; `-`: standard input
+    #[arg(long, value_name = "FILE")]
+    repaired: Option<PathBuf>,
     /// Only look what would be replayed, and what would stay
     #[arg(long)]
     dry_run: bool,
@@ -179,11 +183,13 @@ fn replay(args: &Replay) -> Result<ExitCode> {
     let config = config::load(&args.pick.config)?;
     let policies = Start::new(&config)?.in_force.current();
     let key = read_key(&args.key)?;
+    let repaired = args.repaired.as_deref().map(read_repaired).transpose()?;
     let job = replay::Job {
         config: &config,
         policies: &policies,
         key: &key,
         takes: &|clear| args.pick.takes(clear),
+        repaired: repaired.as_ref(),
         rehearsal: args.dry_run,
     };
     let done = replay::replay(&job, &mut |partition, offset, stays| {
@@ -194,7 +200,22 @@ fn replay(args: &Replay) -> Result<ExitCode> {
         "limpid: {} {would}replayed, {} stay, {} were before",
         done.replayed, done.stay, done.before
     );
-    Ok(ExitCode::from(u8::from(done.stay > 0)))
+    let wanted = repaired.map_or(0, |repaired| repaired.count() as u64);
+    let missing = wanted.saturating_sub(done.replayed + done.stay + done.before);
+    if missing > 0 {
+        eprintln!("limpid: {missing} of the repaired records are not among those that were picked");
+    }
+    Ok(ExitCode::from(u8::from(done.stay + missing > 0)))
+}
+
+fn read_repaired(path: &Path) -> Result<Repaired> {
+    let cannot = |error| Error::usage(format!("{}: {error}", path.display()));
+    let text = match path == Path::new("-") {
+        true => io::read_to_string(io::stdin()),
+        false => std::fs::read_to_string(path),
+    };
+    let text = Zeroizing::new(text.map_err(cannot)?);
+    Repaired::read(&text).map_err(|fault| Error::usage(format!("{}: {fault}", path.display())))
 }
 
 fn read_key(source: &SecretSource) -> Result<PrivateKey> {

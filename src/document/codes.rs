@@ -212,10 +212,10 @@ static POLICY: &[Code] = &[
     },
     Code {
         code: "P027",
-        title: "a rule for values and for names",
+        title: "a rule for two things at once",
         explanation: "`do` says what becomes of the values that a rule names, `rename_keys` what becomes \
-            of the names of an object's members. Each has parameters and a `mismatch` of its own, so \
-            each is a rule of its own.",
+            of the names of an object's members, `inside` which texts are read as JSON. Each has parameters \
+            and a `mismatch` of its own, so each is a rule of its own.",
         wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: visits, do: redact, rename_keys: mask}\n",
         right: "tenant: acme\nversion: 1\nrules:\n  - {fields: visits, rename_keys: mask}\n  - {fields: \"visits.*\", do: redact}\n",
     },
@@ -232,7 +232,8 @@ static POLICY: &[Code] = &[
         code: "P029",
         title: "nothing there has a name",
         explanation: "`rename` gives one member another name, so its path ends with the member's name. \
-            `rename_keys` names objects in the record's value: keys and headers have no members.",
+            `rename_keys` names objects in the record's value, and `inside` texts there: keys and headers \
+            have no members, and are not read as JSON.",
         wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: \"user.*\", do: rename, to: x}\n",
         right: "tenant: acme\nversion: 1\nrules:\n  - {fields: user.mail, do: rename, to: email}\n",
     },

@@ -3,9 +3,10 @@
 use super::batch::Parts;
 use super::{At, Decided, RuleTally, Watch};
 use crate::error::Reason;
-use crate::format::json::{Edit, Editor};
+use crate::format::json::{Edit, Editor, Texts};
 use crate::format::paths::RuleId;
 use crate::format::{Container, Out, Scalar};
+use crate::hash::Waiting;
 use crate::policy::{HeaderName, OnMismatch, Plan};
 use crate::record::Headers;
 use crate::transform::{self, Context, Outcome, Transform};
@@ -16,6 +17,12 @@ pub(super) struct PlanEditor<'a, W> {
     context: Context<'a>,
     tally: &'a mut [RuleTally],
     watch: &'a mut W,
+    /// What waits to be hashed, while the walk is in texts that are read as JSON.
+    parked: Option<&'a mut Waiting>,
+    /// How many such texts it is in.
+    texts_deep: usize,
+    /// Where they stand, for who watches.
+    texts: Texts,
 }
 
 impl<'a, W: Watch> PlanEditor<'a, W> {
@@ -27,7 +34,14 @@ impl<'a, W: Watch> PlanEditor<'a, W> {
     ) -> Self {
         // Who watches wants to see each pseudonym when it is made.
         let waiting = context.waiting.filter(|_| !W::WATCHES);
-        Self { plan, context: Context { waiting, ..context }, tally, watch }
+        let context = Context { waiting, ..context };
+        Self { plan, context, tally, watch, parked: None, texts_deep: 0, texts: Texts::default() }
+    }
+
+    /// The place in the record.
+    #[inline]
+    fn place(&self, start: usize) -> usize {
+        if W::WATCHES { self.texts.place(start) } else { start }
     }
 
     #[inline]
@@ -80,7 +94,7 @@ impl<'a, W: Watch> PlanEditor<'a, W> {
 impl<W: Watch> Editor for PlanEditor<'_, W> {
     #[inline]
     fn at(&mut self, start: usize) {
-        self.watch.at(At::Value(start));
+        self.watch.at(At::Value(self.place(start)));
     }
 
     #[inline]
@@ -144,7 +158,7 @@ impl<W: Watch> Editor for PlanEditor<'_, W> {
         name: &str,
         out: &mut Out<'_>,
     ) -> Result<Edit, Reason> {
-        self.watch.at(At::Name(start));
+        self.watch.at(At::Name(self.place(start)));
         let waiting = self.context.waiting.take();
         let edit = self.scalar(rule, Scalar::Text(name), out);
         self.context.waiting = waiting;
@@ -153,8 +167,38 @@ impl<W: Watch> Editor for PlanEditor<'_, W> {
 
     fn taken_name(&mut self, rule: RuleId, start: usize) {
         self.tally[usize::from(rule)].mismatches += 1;
-        self.watch.at(At::Name(start));
+        self.watch.at(At::Name(self.place(start)));
         self.watch.decided(Decided { rule, edit: None, mismatch: true, written: b"" });
+    }
+
+    fn opened(&mut self, rule: RuleId, start: usize) {
+        self.tally[usize::from(rule)].hits += 1;
+        self.watch.opened(self.place(start));
+    }
+
+    fn enter_text(&mut self, start: usize, spelled: &str) {
+        self.parked = self.parked.take().or(self.context.waiting.take());
+        self.texts_deep += 1;
+        if W::WATCHES {
+            self.texts.enter(start, spelled);
+        }
+    }
+
+    fn leave_text(&mut self) {
+        self.texts.leave();
+        self.texts_deep -= 1;
+        if self.texts_deep == 0 {
+            self.context.waiting = self.parked.take();
+        }
+    }
+
+    fn no_json(&mut self, rule: RuleId, out: &mut Out<'_>) -> Result<Edit, Reason> {
+        self.tally[usize::from(rule)].hits += 1;
+        self.on_mismatch(rule, out.mark(), out)
+    }
+
+    fn takes(&self, rule: RuleId) -> bool {
+        self.plan.rules[usize::from(rule)].transform.takes()
     }
 
     fn gone(&mut self, rule: RuleId) {

@@ -12,7 +12,8 @@ use crate::format::paths::RuleId;
 /// A place in a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum At {
-    /// The value that begins at this byte of the record's value.
+    /// The value that begins at this byte of the record's value, or is spelled from there on in a text
+    /// that is read as JSON.
     Value(usize),
     /// The name of a member, which begins at this byte of the record's value.
     Name(usize),
@@ -44,6 +45,9 @@ pub trait Watch {
     /// object may come after those about values inside, and then counts instead of them.
     fn at(&mut self, at: At);
 
+    /// The text that begins at this byte of the record's value is read as JSON.
+    fn opened(&mut self, start: usize);
+
     /// A rule has decided.
     fn decided(&mut self, decided: Decided<'_>);
 }
@@ -54,6 +58,9 @@ impl Watch for () {
 
     #[inline]
     fn at(&mut self, _: At) {}
+
+    #[inline]
+    fn opened(&mut self, _: usize) {}
 
     #[inline]
     fn decided(&mut self, _: Decided<'_>) {}

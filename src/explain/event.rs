@@ -4,8 +4,10 @@
 //! way; nobody else needs them. This reader is run beside it, on events that the kernel has
 //! accepted, and may be as slow as it likes. It decides nothing.
 
+use crate::format::json::Texts;
 use crate::limits::DEPTH_MAX;
 use crate::policy::shown_name;
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 
@@ -27,6 +29,9 @@ pub struct Node {
     pub span: Range<usize>,
     /// Of a member, where its name stands, with the quotes.
     pub name: Option<Range<usize>>,
+    /// What is in a text that is read as JSON: as it is spelled there, with its name. In the event its
+    /// quotes are escaped.
+    inside: Option<[Box<str>; 2]>,
     /// The number of the first node behind it and all that is in it.
     pub next: usize,
 }
@@ -49,16 +54,41 @@ impl fmt::Display for Path {
     }
 }
 
+impl Node {
+    /// The value as it is spelled, in the event or in the text that it stands in.
+    #[must_use]
+    pub fn spelled<'a>(&'a self, json: &'a [u8]) -> &'a [u8] {
+        match &self.inside {
+            Some([value, _]) => value.as_bytes(),
+            None => &json[self.span.clone()],
+        }
+    }
+
+    /// The same of its name.
+    #[must_use]
+    pub fn name_spelled<'a>(&'a self, json: &'a [u8]) -> &'a [u8] {
+        match (&self.inside, &self.name) {
+            (Some([_, name]), _) => name.as_bytes(),
+            (None, Some(name)) => &json[name.clone()],
+            (None, None) => b"",
+        }
+    }
+}
+
 /// The values of an event, each container before what is in it; `None` if it is not JSON.
 #[must_use]
 pub fn read(json: &[u8]) -> Option<Vec<Node>> {
+    read_inside(json, &HashSet::new())
+}
+
+/// As [`read`], with what is in the texts that begin at these places: they are read as JSON.
+#[must_use]
+pub fn read_inside(json: &[u8], opened: &HashSet<usize>) -> Option<Vec<Node>> {
     let text = std::str::from_utf8(json).ok()?;
-    let (path, nodes) = (Path::default(), Vec::new());
-    let mut reader = Reader { text, at: 0, path, name: None, nodes };
-    reader.space();
-    reader.value()?;
-    reader.space();
-    (reader.at == text.len()).then_some(reader.nodes)
+    let (path, nodes, texts) = (Path::default(), Vec::new(), Texts::default());
+    let mut reader = Reader { text, at: 0, path, name: None, nodes, texts, opened };
+    reader.whole()?;
+    Some(reader.nodes)
 }
 
 struct Reader<'a> {
@@ -68,22 +98,58 @@ struct Reader<'a> {
     /// Of the member whose value comes next.
     name: Option<Range<usize>>,
     nodes: Vec<Node>,
+    /// The texts that one is in.
+    texts: Texts,
+    opened: &'a HashSet<usize>,
 }
 
 impl Reader<'_> {
+    fn whole(&mut self) -> Option<()> {
+        self.space();
+        self.value()?;
+        self.space();
+        (self.at == self.text.len()).then_some(())
+    }
+
     fn value(&mut self) -> Option<()> {
-        let (number, start) = (self.nodes.len(), self.at);
-        let (path, name) = (self.path.clone(), self.name.take());
-        self.nodes.push(Node { path, span: start..start, name, next: 0 });
+        let (number, start, name) = (self.nodes.len(), self.at, self.name.take());
+        let path = self.path.clone();
+        self.nodes.push(Node { path, span: 0..0, name: None, inside: None, next: 0 });
         match self.peek()? {
             b'{' => self.members()?,
             b'[' => self.elements()?,
-            b'"' => drop(self.string()?),
+            b'"' => self.string_value()?,
             _ => self.bare()?,
         }
         let next = self.nodes.len();
+        let place =
+            |range: Range<usize>| self.texts.place(range.start)..self.texts.place(range.end);
+        let spelled = |range: Range<usize>| self.text.get(range).unwrap_or_default().into();
+        let inside = self
+            .texts
+            .inside()
+            .then(|| [spelled(start..self.at), name.clone().map_or_else(Box::default, spelled)]);
+        let (span, name) = (place(start..self.at), name.map(place));
         let node = &mut self.nodes[number];
-        (node.span.end, node.next) = (self.at, next);
+        (node.span, node.name, node.inside, node.next) = (span, name, inside, next);
+        Some(())
+    }
+
+    /// A string, and what is in it if it is read as JSON.
+    fn string_value(&mut self) -> Option<()> {
+        let start = self.at;
+        let meaning = self.string()?;
+        if !self.opened.contains(&self.texts.place(start)) {
+            return Some(());
+        }
+        let mut texts = std::mem::take(&mut self.texts);
+        texts.enter(start, self.text.get(start + 1..self.at - 1)?);
+        let (path, nodes) = (self.path.clone(), std::mem::take(&mut self.nodes));
+        let opened = self.opened;
+        let mut inner = Reader { text: &meaning, at: 0, path, name: None, nodes, texts, opened };
+        inner.whole()?;
+        (self.nodes, self.texts) = (inner.nodes, inner.texts);
+        self.texts.leave();
         Some(())
     }
 

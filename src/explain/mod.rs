@@ -16,7 +16,7 @@ mod shown;
 use crate::document::Source;
 use crate::engine::{At, Decided, Limits, Watch};
 use crate::error::Reason;
-use crate::format::json::{Edit, Editor, Scratch};
+use crate::format::json::{Edit, Editor, Scratch, Texts};
 use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
 use crate::format::{Container, Out, Scalar};
 use crate::policy::trial::{Bench, Tried};
@@ -31,6 +31,8 @@ pub struct Explainer {
     source: Arc<Source>,
     policies: Policies,
     paths: Vec<LonePath>,
+    /// The paths to texts that are read as JSON.
+    inside: Vec<Vec<Segment>>,
     limits: Limits,
 }
 
@@ -116,9 +118,10 @@ impl Explainer {
     #[must_use]
     pub fn new(policy: CompiledPolicy, limits: Limits) -> Self {
         let source = policy.tests.source().clone();
-        let paths = policy.paths.into_iter().map(LonePath::new).collect();
+        let inside: Vec<Vec<Segment>> = policy.paths.iter().filter_map(leads_inside).collect();
+        let paths = policy.paths.into_iter().map(|path| LonePath::new(path, &inside)).collect();
         let policies = Policies::new(vec![policy.plan]).expect("one policy has one tenant");
-        Self { source, policies, paths, limits }
+        Self { source, policies, paths, inside, limits }
     }
 
     /// The policy's plan.
@@ -167,10 +170,10 @@ impl Explainer {
 }
 
 impl LonePath {
-    fn new(written: WrittenPath) -> Self {
+    fn new(written: WrittenPath, inside: &[Vec<Segment>]) -> Self {
         let place = parse_path(&written.text).expect("the policy was compiled");
         let alone = match &place {
-            Place::Value(segments) => alone(segments, written.decides),
+            Place::Value(segments) => alone(segments, written.decides, inside),
             _ => None,
         };
         Self { written, place, alone }
@@ -187,20 +190,37 @@ impl LonePath {
     }
 }
 
-/// The kernel's tables for one path.
-fn alone(segments: &[Segment], decides: Decides) -> Option<Paths> {
+/// The path, if texts there are read as JSON.
+fn leads_inside(written: &WrittenPath) -> Option<Vec<Segment>> {
+    match parse_path(&written.text) {
+        Ok(Place::Value(segments)) if written.decides == Decides::Inside => Some(segments),
+        _ => None,
+    }
+}
+
+/// The kernel's tables for one path, which leads into the texts that the policy reads as JSON.
+fn alone(segments: &[Segment], decides: Decides, inside: &[Vec<Segment>]) -> Option<Paths> {
     let on_container = match decides {
         Decides::Value => OnContainer::Leave,
         Decides::Name | Decides::Names => OnContainer::Rename,
+        Decides::Inside => OnContainer::Open,
     };
     let path = RulePath { rule: 0, on_container, segments: decides.steps(segments) };
-    Paths::compile(&[path]).ok()
+    let opens = |segments: &Vec<Segment>| RulePath {
+        rule: 1,
+        on_container: OnContainer::Open,
+        segments: segments.clone(),
+    };
+    let paths: Vec<RulePath> = [path].into_iter().chain(inside.iter().map(opens)).collect();
+    Paths::compile(&paths).ok()
 }
 
 /// What was decided about the values of one record.
 #[derive(Debug, Default)]
 pub struct Trace {
     decisions: HashMap<At, Decision>,
+    /// Where the texts begin that were read as JSON.
+    opened: HashSet<usize>,
     at: Option<At>,
 }
 
@@ -222,6 +242,10 @@ impl Watch for Trace {
         self.at = Some(at);
     }
 
+    fn opened(&mut self, start: usize) {
+        self.opened.insert(start);
+    }
+
     fn decided(&mut self, decided: Decided<'_>) {
         let fate = match decided.edit {
             None => Fate::Withheld,
@@ -241,6 +265,12 @@ impl Trace {
     pub fn decision(&self, at: At) -> Option<&Decision> {
         self.decisions.get(&at)
     }
+
+    /// Where the texts begin that were read as JSON.
+    #[must_use]
+    pub const fn opened(&self) -> &HashSet<usize> {
+        &self.opened
+    }
 }
 
 /// Notes where the values, or the members' names, stand that a path names, and leaves them as they are.
@@ -248,6 +278,16 @@ impl Trace {
 struct Finder {
     at: usize,
     found: HashSet<usize>,
+    texts: Texts,
+}
+
+impl Finder {
+    /// The path that is looked for is rule 0; the others only lead into texts.
+    fn find(&mut self, rule: RuleId, start: usize) {
+        if rule == 0 {
+            self.found.insert(self.texts.place(start));
+        }
+    }
 }
 
 impl Editor for Finder {
@@ -255,8 +295,25 @@ impl Editor for Finder {
         self.at = start;
     }
 
-    fn fixed(&mut self, _: RuleId) -> Option<Edit> {
-        self.found.insert(self.at);
+    fn opened(&mut self, rule: RuleId, start: usize) {
+        self.find(rule, start);
+    }
+
+    fn no_json(&mut self, rule: RuleId, _: &mut Out<'_>) -> Result<Edit, Reason> {
+        self.find(rule, self.at);
+        Ok(Edit::Keep)
+    }
+
+    fn enter_text(&mut self, start: usize, spelled: &str) {
+        self.texts.enter(start, spelled);
+    }
+
+    fn leave_text(&mut self) {
+        self.texts.leave();
+    }
+
+    fn fixed(&mut self, rule: RuleId) -> Option<Edit> {
+        self.find(rule, self.at);
         Some(Edit::Keep)
     }
 
@@ -268,8 +325,14 @@ impl Editor for Finder {
         Ok(Edit::Keep)
     }
 
-    fn name(&mut self, _: RuleId, start: usize, _: &str, _: &mut Out<'_>) -> Result<Edit, Reason> {
-        self.found.insert(start);
+    fn name(
+        &mut self,
+        rule: RuleId,
+        start: usize,
+        _: &str,
+        _: &mut Out<'_>,
+    ) -> Result<Edit, Reason> {
+        self.find(rule, start);
         Ok(Edit::Keep)
     }
 }
@@ -320,7 +383,8 @@ impl<'a> Asked<'a> {
         let json = record.value.map_or(&b""[..], Raw::expose);
         // Of what is no JSON, or too deep, nothing can be told value by value.
         let readable = !matches!(outcome, Tried::Withheld(Reason::Malformed | Reason::Limits));
-        let nodes = readable.then(|| event::read(json)).flatten().unwrap_or_default();
+        let nodes =
+            readable.then(|| event::read_inside(json, &trace.opened)).flatten().unwrap_or_default();
         let limits = explainer.limits;
         let found = explainer.paths.iter().map(|path| match &path.alone {
             Some(alone) if !nodes.is_empty() => found(json, alone, limits),
@@ -363,7 +427,7 @@ impl<'a> Asked<'a> {
                 continue;
             };
             for meant in near::alternatives(segments, &names) {
-                let paths = alone(&meant, written.decides);
+                let paths = alone(&meant, written.decides, &self.explainer.inside);
                 let found = paths.map(|paths| found(self.json, &paths, self.explainer.limits));
                 if let Some(found) = found.filter(|found| !found.is_empty()) {
                     near.push((path, found, Place::Value(meant).to_string()));
@@ -426,7 +490,7 @@ impl<'a> Asked<'a> {
             return None;
         }
         let names = |path: usize| self.found[path].contains(&name.start);
-        let before = self.json[name.clone()].to_vec();
+        let before = node.name_spelled(self.json).to_vec();
         let value = self.value(node.path.to_string(), before, Some(decision), &names);
         Some(Value { name: true, ..value })
     }
@@ -436,7 +500,7 @@ impl<'a> Asked<'a> {
         let holds = |found: &HashSet<usize>| {
             above.iter().any(|&number| found.contains(&self.nodes[number].span.start))
         };
-        let before = self.json[node.span.clone()].to_vec();
+        let before = node.spelled(self.json).to_vec();
         let names = |path: usize| holds(&self.found[path]);
         let mut value = self.value(node.path.to_string(), before, decision, &names);
         if decision.is_none() {
@@ -464,8 +528,11 @@ impl<'a> Asked<'a> {
             let path = naming().find(of_rule);
             path.map_or_else(|| self.rule_alone(rule), |path| self.explainer.named(path))
         });
+        // What a rule says of a text is beside what becomes of the value.
+        let beside = |path: &usize| paths[*path].written.decides == Decides::Inside;
         let others = |wanted: &dyn Fn(RuleId) -> bool| {
-            let others = naming().filter(|&path| wanted(paths[path].written.rule));
+            let others = naming().filter(|path| !beside(path));
+            let others = others.filter(|&path| wanted(paths[path].written.rule));
             others.map(|path| self.explainer.named(path)).collect()
         };
         let late = others(&|other| rule.is_some_and(|rule| rule < other));

@@ -32,7 +32,7 @@ pub(super) struct Cursor<'a> {
     /// The quotes not yet passed.
     quotes: &'a [u32],
     pub(super) at: usize,
-    depth_left: usize,
+    pub(super) depth_left: usize,
 }
 
 impl<'a> Cursor<'a> {

@@ -29,7 +29,10 @@
 //! everything from that sibling's end to its own end goes; without one, everything from its start
 //! to the start of the next. All other bytes stay, spaces too.
 
+mod inside;
 mod renamed;
+
+pub use inside::Texts;
 
 use super::grammar::{Cursor, Span, Step};
 use super::paths::{Here, Members, Next, Paths, RuleId, State};
@@ -106,6 +109,34 @@ pub trait Editor {
         let _ = (rule, start);
     }
 
+    /// The text that begins at `start` is JSON, and `rule` has it read as such.
+    fn opened(&mut self, rule: RuleId, start: usize) {
+        let _ = (rule, start);
+    }
+
+    /// What comes next is in that text, which is spelled like this; offsets are those in its meaning.
+    fn enter_text(&mut self, start: usize, spelled: &str) {
+        let _ = (start, spelled);
+    }
+
+    /// What comes next is behind it.
+    fn leave_text(&mut self) {}
+
+    /// A text that `rule` would have read as JSON is none.
+    ///
+    /// # Errors
+    /// A reason to withhold the whole record.
+    fn no_json(&mut self, rule: RuleId, out: &mut Out<'_>) -> Result<Edit, Reason> {
+        let _ = (rule, out);
+        Ok(Edit::Keep)
+    }
+
+    /// Does the rule leave nothing of any value?
+    fn takes(&self, rule: RuleId) -> bool {
+        let _ = rule;
+        false
+    }
+
     /// A value goes because `rule` took the container that it is in, and no earlier rule leaves it.
     fn gone(&mut self, _: RuleId) {}
 }
@@ -113,19 +144,19 @@ pub trait Editor {
 /// What a walk needs and reuses: stage 1's index and room for unescaped text. It still holds
 /// pieces of the last record, so it shows nothing of itself.
 pub struct Scratch {
-    scanner: Scanner,
     index: Index,
     key: String,
     value: String,
     /// Of the objects around whose members are renamed, what those are called.
     names: Vec<renamed::Called>,
+    levels: inside::Levels,
     /// What [`Scratch::read`] lets the walk copy, and nobody looks at.
     unread: Vec<u8>,
 }
 
 impl fmt::Debug for Scratch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scratch").field("scanner", &self.scanner).finish_non_exhaustive()
+        f.debug_struct("Scratch").field("scanner", &self.levels.scanner).finish_non_exhaustive()
     }
 }
 
@@ -140,11 +171,11 @@ impl Scratch {
     #[must_use]
     pub fn new(scanner: Scanner) -> Self {
         Self {
-            scanner,
             index: Index::default(),
             key: String::new(),
             value: String::new(),
             names: Vec::new(),
+            levels: inside::Levels::new(scanner),
             unread: Vec::new(),
         }
     }
@@ -185,9 +216,9 @@ pub fn splice<E: Editor>(
     editor: &mut E,
     out: &mut Vec<u8>,
 ) -> Result<(), Reason> {
-    let Scratch { scanner, index, key, value, names, .. } = scratch;
+    let Scratch { index, key, value, names, levels, .. } = scratch;
     names.clear();
-    let text = scanner.index(input, index).map_err(|_| Reason::Malformed)?;
+    let text = levels.scanner.index(input, index).map_err(|_| Reason::Malformed)?;
     let mut walk = Walk {
         cursor: Cursor::new(input, index.quotes(), depth_max),
         text,
@@ -199,6 +230,7 @@ pub fn splice<E: Editor>(
         key,
         value,
         names,
+        levels,
         out,
     };
     walk.root()?;
@@ -220,6 +252,7 @@ struct Walk<'a, E> {
     key: &'a mut String,
     value: &'a mut String,
     names: &'a mut Vec<renamed::Called>,
+    levels: &'a mut inside::Levels,
     out: &'a mut Vec<u8>,
 }
 
@@ -422,9 +455,22 @@ impl<'a, E: Editor> Walk<'a, E> {
                         Some(edit) => Ok(fate(edit)),
                         None => self.edit_bare(rule, start, first),
                     },
+                    Here::Opens => self.bare(next, start, first),
                     here => Ok(self.untouched(here)),
                 }
             }
+        }
+    }
+
+    /// No text, where texts are read as JSON.
+    #[inline(never)]
+    fn bare(&mut self, next: &'a Next, start: usize, first: u8) -> Step<Fate> {
+        match self.paths.state(next).scalar() {
+            Here::Rule(rule) => match self.editor.fixed(rule) {
+                Some(edit) => Ok(fate(edit)),
+                None => self.edit_bare(rule, start, first),
+            },
+            here => Ok(self.untouched(here)),
         }
     }
 
@@ -432,12 +478,19 @@ impl<'a, E: Editor> Walk<'a, E> {
     #[inline(always)]
     fn text_value(&mut self, next: &'a Next, text: Span) -> Step<Fate> {
         match next.scalar {
-            Here::Rule(rule) => match self.editor.fixed(rule) {
-                Some(edit) => Ok(fate(edit)),
-                None if self.is_escaped(text) => self.edit_escaped(rule, text),
-                None => self.edit_text(rule, text),
-            },
+            Here::Rule(rule) => self.ruled_text(rule, text),
+            Here::Opens => self.open(next, text),
             here => Ok(self.untouched(here)),
+        }
+    }
+
+    /// A string that a rule decides.
+    #[inline(always)]
+    fn ruled_text(&mut self, rule: RuleId, text: Span) -> Step<Fate> {
+        match self.editor.fixed(rule) {
+            Some(edit) => Ok(fate(edit)),
+            None if self.is_escaped(text) => self.edit_escaped(rule, text),
+            None => self.edit_text(rule, text),
         }
     }
 
@@ -450,11 +503,14 @@ impl<'a, E: Editor> Walk<'a, E> {
                     return Ok(Fate::Stays);
                 }
                 self.editor.at(start);
-                if taken { Ok(self.untouched(Here::Gone(rule))) } else { self.take(rule, start) }
+                match taken {
+                    true => Ok(self.untouched(Here::Gone(rule))),
+                    false => self.take(rule, self.container(start), start, self.cursor.at),
+                }
             }
             Here::Rule(rule) => {
                 self.cursor.skip()?;
-                self.take(rule, start)
+                self.take(rule, self.container(start), start, self.cursor.at)
             }
             here => {
                 self.cursor.skip()?;
@@ -463,19 +519,23 @@ impl<'a, E: Editor> Walk<'a, E> {
         }
     }
 
-    /// A container that just ended, and that `rule` has whole.
-    fn take(&mut self, rule: RuleId, start: usize) -> Step<Fate> {
+    /// What begins at `start`.
+    fn container(&self, start: usize) -> Container {
+        match self.text.as_bytes()[start] {
+            b'[' => Container::Array,
+            _ => Container::Object,
+        }
+    }
+
+    /// A container that `rule` has whole.
+    fn take(&mut self, rule: RuleId, container: Container, start: usize, end: usize) -> Step<Fate> {
         if let Some(edit) = self.editor.fixed(rule) {
             return Ok(fate(edit));
         }
         self.copy_to(start);
         let mark = self.out.len();
-        let container = match self.text.as_bytes()[start] {
-            b'[' => Container::Array,
-            _ => Container::Object,
-        };
         let edit = self.editor.container(rule, container, &mut Out::json(self.out))?;
-        Ok(self.settle(edit, mark, self.cursor.at))
+        Ok(self.settle(edit, mark, end))
     }
 
     /// A container that a rule takes, but for what an earlier rule leaves inside. False: nothing

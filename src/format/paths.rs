@@ -20,14 +20,15 @@
 //!   any such value, only the record can tell; so where a lower rule that leaves something may still
 //!   match, the walk looks inside (`Here::Sift`), and if nothing was left the container goes
 //!   whole after all. Rules that take things themselves leave nothing, and open nothing.
-//! - What a member is called is decided apart from its value, by the lowest rule that names the member
-//!   itself ([`OnContainer::Rename`]). Such paths are an automaton of their own, joined to the other at
-//!   the end: a state then also says what the member that led to it is called, and where no name is
-//!   decided nothing is different.
+//! - What a member is called, and whether a text is read as JSON, is decided apart from what becomes of
+//!   values, by the lowest rule that names the member or the text itself ([`OnContainer::Rename`],
+//!   [`OnContainer::Open`]). Such paths are automata of their own, joined to the other at the end: where
+//!   nothing of the kind is decided, nothing is different. What is in a text is where the text is: it
+//!   has no step of its own.
 
 mod automaton;
+mod beside;
 mod compile;
-mod names;
 mod product;
 mod strictest;
 
@@ -80,6 +81,18 @@ pub enum OnContainer {
     Take,
     /// Nothing: what it decides is the name of a member, whatever its value is (`rename`).
     Rename,
+    /// Nothing: a text that is JSON is taken for what it spells (`inside: json`).
+    Open,
+}
+
+impl OnContainer {
+    /// Of what kind it is, if what it decides is not what becomes of values.
+    const fn beside(self) -> Option<Self> {
+        match self {
+            Self::Rename | Self::Open => Some(self),
+            Self::EachScalar | Self::Leave | Self::Take => None,
+        }
+    }
 }
 
 /// Why paths could not be compiled: their wildcards multiply to too many states.
@@ -100,6 +113,8 @@ pub(crate) enum Here {
     /// A container that this rule takes: look inside, for a lower rule may leave something there.
     /// If none did, the rule takes it whole, or it goes if the rule took the container it is in.
     Sift { rule: RuleId, taken: bool },
+    /// A scalar that, if it is a text, is read as JSON.
+    Opens,
 }
 
 /// A state's number.
@@ -136,6 +151,8 @@ pub(crate) struct State {
     renamed: RuleId,
     /// Does any rule decide the name of a member of the object here?
     renames: bool,
+    /// The rule that has a text here read as JSON, or [`NO_RULE`].
+    opens: RuleId,
 }
 
 /// No rule has this number.
@@ -156,6 +173,16 @@ impl State {
     #[inline]
     pub(crate) fn renames(&self) -> bool {
         self.renames
+    }
+
+    /// What becomes of a scalar that is not read as JSON.
+    pub(crate) fn scalar(&self) -> Here {
+        self.scalar
+    }
+
+    /// The rule that has a text here read as JSON.
+    pub(crate) fn opens(&self) -> Option<RuleId> {
+        (self.opens != NO_RULE).then_some(self.opens)
     }
 
     /// The rule that decides the name of the member that is here.
@@ -223,14 +250,7 @@ impl Paths {
     /// More than [`crate::limits::PATH_STATES_MAX`] states.
     pub fn compile(paths: &[RulePath]) -> Result<Self, TooManyStates> {
         let mut decides = vec![false; paths.len()];
-        let values = compile::values(paths, &mut decides)?;
-        match compile::names(paths, &mut decides)? {
-            None => values.frozen(decides),
-            Some(names) => {
-                let leaves = |rule| names::leaves(paths.iter(), rule);
-                names::join(&values, &names, leaves)?.frozen(decides)
-            }
-        }
+        compile::compile(paths, &mut decides)?.frozen(decides)
     }
 
     /// Compiles several lists of paths, whose rules are numbered alike, to the strictest of them:
@@ -239,26 +259,15 @@ impl Paths {
     /// # Errors
     /// As [`Paths::compile`].
     pub fn strictest(lists: &[&[RulePath]], rules: &[Strictness]) -> Result<Self, TooManyStates> {
-        let joined = |before: Option<Automaton>, automaton| match before {
-            None => Ok(automaton),
-            Some(before) => strictest::join(&before, &automaton, rules),
-        };
-        let (mut values, mut names) = (None, None);
+        let mut joined: Option<Automaton> = None;
         for list in lists {
-            let decides = &mut vec![false; list.len()];
-            values = Some(joined(values, compile::values(list, decides)?)?);
-            if let Some(more) = compile::names(list, decides)? {
-                names = Some(joined(names, more)?);
-            }
+            let automaton = compile::compile(list, &mut vec![false; list.len()])?;
+            joined = Some(match joined {
+                None => automaton,
+                Some(before) => strictest::join(&before, &automaton, rules)?,
+            });
         }
-        let Some(values) = values else { return Self::compile(&[]) };
-        match names {
-            None => values.frozen(Vec::new()),
-            Some(names) => {
-                let leaves = |rule| names::leaves(lists.iter().copied().flatten(), rule);
-                names::join(&values, &names, leaves)?.frozen(Vec::new())
-            }
-        }
+        joined.map_or_else(|| Self::compile(&[]), |joined| joined.frozen(Vec::new()))
     }
 
     /// Does this rule decide any value or name?
@@ -266,10 +275,10 @@ impl Paths {
     pub fn uses(&self, rule: RuleId) -> bool {
         let by = |here| match here {
             Here::Rule(by) | Here::Gone(by) | Here::Sift { rule: by, .. } => by == rule,
-            Here::Stay | Here::Descend => false,
+            Here::Stay | Here::Descend | Here::Opens => false,
         };
         let by = |state: &State| [state.scalar, state.object, state.array].into_iter().any(by);
-        self.states.iter().any(|state| by(state) || state.renamed == rule)
+        self.states.iter().any(|state| by(state) || [state.renamed, state.opens].contains(&rule))
     }
 
     /// For path number `index` of those given to [`Paths::compile`]: is there any value, or name, that

@@ -56,6 +56,8 @@ pub enum Decides {
     Name,
     /// The names of the members of each object there (`rename_keys`).
     Names,
+    /// That texts there are read as JSON (`inside: json`).
+    Inside,
 }
 
 impl Decides {
@@ -138,7 +140,7 @@ fn written_paths<'a>(rules: impl Iterator<Item = &'a syntax::Rule>) -> Vec<Writt
     for (rule, number) in rules.zip(0..=RuleId::MAX) {
         let written = |field: &syntax::At<String>| WrittenPath {
             rule: number,
-            decides: rule.decides(),
+            decides: rule.decides,
             text: field.value.clone(),
             source: rule.source.clone(),
             span: field.span,

@@ -89,11 +89,11 @@ fn rule() -> Value {
         transform::TABLE.iter().copied().filter(|spec| spec.on_names()).collect();
     let of_values = transform::TABLE.iter().map(|spec| of_transform(spec, "do"));
     let of_names = on_names.iter().map(|spec| of_transform(spec, "rename_keys"));
-    let branches: Vec<Value> = of_values.chain(of_names).collect();
+    let branches: Vec<Value> = of_values.chain(of_names).chain([of_inside()]).collect();
     json!({
         "type": "object",
         "required": ["fields"],
-        "anyOf": [{"required": ["do"]}, {"required": ["rename_keys"]}],
+        "anyOf": [{"required": ["do"]}, {"required": ["rename_keys"]}, {"required": ["inside"]}],
         "properties": {
             "fields": texts("One path or a list of paths: `user.email`, `**.ssn`, `ips[*]`, \
                 `$key`, `$header.NAME`."),
@@ -101,6 +101,11 @@ fn rule() -> Value {
             "rename_keys": {
                 "description": "What to do with the names of the members of the objects there.",
                 "anyOf": named(&on_names),
+            },
+            "inside": {
+                "description": "The texts there are JSON: rules name what is in them as if it stood \
+                    there itself.",
+                "const": "json",
             },
             "when": {
                 "description": "Fields and the values that they must have for the rule to apply.",
@@ -135,6 +140,17 @@ fn condition() -> Value {
                 },
             },
         ],
+    })
+}
+
+/// A rule for texts that are JSON takes nothing else.
+fn of_inside() -> Value {
+    json!({
+        "if": {"required": ["inside"]},
+        "then": {
+            "properties": {"fields": true, "inside": true, "when": true, "mismatch": true},
+            "additionalProperties": false,
+        },
     })
 }
 

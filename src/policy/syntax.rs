@@ -50,33 +50,23 @@ pub struct Rule {
     pub fields: Vec<At<String>>,
     /// When it applies; `None`: to every record.
     pub when: Option<Condition>,
-    /// The transform and where its name stands; `None` if it is unknown.
+    /// What it decides.
+    pub decides: Decides,
+    /// The transform and where its name stands; `None` if it has none, or one that is unknown.
     pub transform: Option<At<&'static Spec>>,
-    /// It is done to the names of the members of what `fields` names (`rename_keys`).
-    pub keys: bool,
     pub mismatch: OnMismatch,
     /// One for each parameter; `None` if one could not be read.
     pub args: Option<Vec<Arg>>,
 }
 
 impl Rule {
-    /// What it decides.
-    pub fn decides(&self) -> Decides {
-        match &self.transform {
-            _ if self.keys => Decides::Names,
-            Some(At { value: spec, .. }) if spec.on_container() == OnContainer::Rename => {
-                Decides::Name
-            }
-            _ => Decides::Value,
-        }
-    }
-
     /// What it does with an array or object.
     pub fn on_container(&self) -> OnContainer {
-        match (self.decides(), &self.transform) {
+        match (self.decides, &self.transform) {
             (Decides::Value, Some(At { value: spec, .. })) => spec.on_container(),
             (Decides::Value, None) => OnContainer::EachScalar,
             (Decides::Name | Decides::Names, _) => OnContainer::Rename,
+            (Decides::Inside, _) => OnContainer::Open,
         }
     }
 }
@@ -176,17 +166,21 @@ fn epoch(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<At<Option<Duratio
 pub fn rule(node: &Node, reader: &mut Reader<'_>) -> Option<Rule> {
     let mut table = Table::new(node, "a rule", reader)?;
     let fields = table.need("fields", reader).map(|field| fields(&field, reader));
-    let (transform, keys) = what(&mut table, reader);
+    let (decides, transform) = what(&mut table, reader);
     let when = table.take("when").and_then(|field| condition(&field, reader));
     let mismatch = table.take("mismatch").and_then(|field| mismatch(&field, reader));
     let args = match &transform {
         Some(At { value: spec, .. }) => {
-            let keys = if keys { "rename_keys: " } else { "" };
+            let keys = if decides == Decides::Names { "rename_keys: " } else { "" };
             table.call(format!("a `{keys}{}` rule", spec.name));
             let params = spec.params.iter();
             // Every parameter is read, so that all faults appear, before one failure spoils all.
             let args: Vec<_> = params.map(|param| arg(&mut table, param, reader)).collect();
             args.into_iter().collect()
+        }
+        None if decides == Decides::Inside => {
+            table.call("an `inside` rule".into());
+            None
         }
         None => {
             // Any of them may belong to the transform that was meant; but not what was meant by `do`.
@@ -202,32 +196,56 @@ pub fn rule(node: &Node, reader: &mut Reader<'_>) -> Option<Rule> {
         source: reader.source.clone(),
         fields: fields.unwrap_or_default(),
         when,
+        decides,
         transform,
-        keys,
         mismatch: mismatch.unwrap_or(OnMismatch::Redact),
         args,
     })
 }
 
-/// The transform, and whether it is done to the names of members.
-fn what(table: &mut Table<'_>, reader: &mut Reader<'_>) -> (Option<At<&'static Spec>>, bool) {
-    if !table.has("rename_keys") {
-        if !table.has("do") {
-            // Then it may be what a misspelt key means.
-            table.take("rename_keys");
+/// What a rule decides, and by which transform: `do`, `rename_keys` or `inside`.
+fn what(table: &mut Table<'_>, reader: &mut Reader<'_>) -> (Decides, Option<At<&'static Spec>>) {
+    const KEYS: [&str; 3] = ["do", "rename_keys", "inside"];
+    let mut found = KEYS.into_iter().filter(|key| table.has(key));
+    let first = found.next();
+    for other in found.collect::<Vec<_>>() {
+        if let Some(field) = table.take(other) {
+            let message = format!("a rule has `{}` or `{other}`, not both", first.unwrap_or("do"));
+            reader
+                .fault("P027", field.name_span, message)
+                .hint("write two rules, for each has parameters and a `mismatch` of its own");
         }
-        return (table.need("do", reader).and_then(|field| spec(&field, reader)), false);
     }
-    if let Some(field) = table.has("do").then(|| table.take("do")).flatten() {
-        reader
-            .fault("P027", field.name_span, "a rule has `do` or `rename_keys`, not both")
-            .hint("write two rules: one for the values, one for the names");
-        table.pass("rename_keys");
-        return (spec(&field, reader), false);
+    match first {
+        Some("inside") => {
+            if let Some(field) = table.take("inside") {
+                field.one_of(&["json"], reader);
+            }
+            (Decides::Inside, None)
+        }
+        Some("rename_keys") => (Decides::Names, names(table, reader)),
+        Some(_) => {
+            let transform = table.take("do").and_then(|field| spec(&field, reader));
+            let renames = |named: &At<&Spec>| named.value.on_container() == OnContainer::Rename;
+            let renames = transform.as_ref().is_some_and(renames);
+            (if renames { Decides::Name } else { Decides::Value }, transform)
+        }
+        None => {
+            // They may be what a misspelt key means.
+            for key in &KEYS[1..] {
+                table.take(key);
+            }
+            table.need("do", reader);
+            (Decides::Value, None)
+        }
     }
-    let field = table.take("rename_keys");
-    let transform = field.and_then(|field| spec(&field, reader));
-    if let Some(At { value: spec, span }) = transform.filter(|named| !named.value.on_names()) {
+}
+
+/// What is done to the names of members.
+fn names(table: &mut Table<'_>, reader: &mut Reader<'_>) -> Option<At<&'static Spec>> {
+    let transform = table.take("rename_keys").and_then(|field| spec(&field, reader))?;
+    let At { value: spec, span } = transform;
+    if !spec.on_names() {
         let able = transform::TABLE.iter().filter(|spec| spec.on_names()).map(|spec| spec.name);
         let hint = match spec.name {
             "drop" => "members go with their names by `do: drop` for `NAME.*`".into(),
@@ -236,7 +254,7 @@ fn what(table: &mut Table<'_>, reader: &mut Reader<'_>) -> (Option<At<&'static S
         };
         reader.fault("P028", span, format!("`{}` cannot be done to names", spec.name)).hint(hint);
     }
-    (transform, true)
+    Some(transform)
 }
 
 fn fields(field: &Field<'_>, reader: &mut Reader<'_>) -> Vec<At<String>> {

@@ -22,12 +22,14 @@
 
 mod layout;
 mod open;
+mod repaired;
 mod replayed;
 mod seal;
 
 pub use crate::keys::{PrivateKey, PublicKey};
 pub use layout::Clear;
 pub use open::{NotOpened, Opened, Opener};
+pub use repaired::{Repair, RepairFault, Repaired};
 pub use replayed::Replayed;
 pub use seal::{Sealed, Sealer};
 

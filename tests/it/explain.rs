@@ -75,13 +75,26 @@ fn check_fates(explained: &Explained, case: &str) {
     let mut rest = clean.as_slice();
     for value in &explained.values {
         let wanted = match &value.fate {
+            // In a text, which may be escaped in another way.
+            Fate::Kept if !case.contains(&*String::from_utf8_lossy(&value.before)) => continue,
             Fate::Kept => &value.before,
             Fate::Replaced(after) => after,
             Fate::Dropped | Fate::Withheld => continue,
         };
-        let at = rest.windows(wanted.len()).position(|window| window == wanted);
-        let at = at.unwrap_or_else(|| panic!("{case}: {} is not as explained", value.path));
-        rest = &rest[at + wanted.len()..];
+        // What is in a text is escaped there.
+        let wanted = String::from_utf8_lossy(wanted).into_owned();
+        let escaped = |text: &String| {
+            let quoted = serde_json::to_string(text).expect("a text");
+            quoted[1..quoted.len() - 1].to_owned()
+        };
+        let spellings = std::iter::successors(Some(wanted), |text| Some(escaped(text))).take(3);
+        let found = spellings.filter_map(|wanted| {
+            let at = rest.windows(wanted.len()).position(|window| window == wanted.as_bytes())?;
+            Some(at + wanted.len())
+        });
+        let end = found.min();
+        let end = end.unwrap_or_else(|| panic!("{case}: {} is not as explained", value.path));
+        rest = &rest[end..];
     }
 }
 
@@ -161,6 +174,57 @@ fn a_name_that_is_taken_is_told() {
     let name = explained.values.iter().find(|value| value.name).expect("the name");
     assert_eq!((name.path.as_str(), &name.fate), ("old", &Fate::Withheld));
     assert_eq!(explained.outcome, trial::Tried::Withheld(Reason::Mismatch));
+}
+
+/// What is in a text that is read as JSON has its reasons as if it stood there itself.
+#[test]
+fn texts_are_explained_from_inside() {
+    let policy = "tenant: acme
+version: 1
+rules:
+  - fields: [payload, payload.inner, note]
+    inside: json
+  - fields: payload.name
+    do: mask
+  - fields: \"**.mail\"
+    do: drop
+  - fields: payload
+    rename_keys: email
+    mismatch: keep
+  - fields: payload.nam
+    do: redact
+";
+    let event = r#"{"payload":"{\"name\":\"ab\",\"inner\":\"{\\\"mail\\\":1,\\\"jo@x.example\\\":2}\",\"a@x.example\":[]}","note":"x","mail":3}"#;
+    assert_eq!(
+        explain(policy, event).to_string(),
+        r#"the name of payload.name  rule 4 rename_keys email (`payload`, line 10), a value of another kind: mismatch
+    "name"
+payload.name  rule 2 mask (`payload.name`, line 6)
+  - "ab"
+  + "**"
+the name of payload.inner  rule 4 rename_keys email (`payload`, line 10), a value of another kind: mismatch
+    "inner"
+payload.inner.mail  rule 3 drop (`**.mail`, line 8)
+  - 1
+payload.inner."jo@x.example"  no rule names it: kept
+    2
+the name of payload."a@x.example"  rule 4 rename_keys email (`payload`, line 10)
+  - "a@x.example"
+  + "***@x.example"
+payload."a@x.example"  no rule names it: kept
+    []
+note  rule 1 inside json (`note`, line 4), a value of another kind: mismatch
+  - "x"
+  + "[redacted]"
+mail  rule 3 drop (`**.mail`, line 8)
+  - 3
+
+nothing here is named by
+    `payload.nam` (rule 5 redact, line 13)
+
+tenant acme, version 1: the record is clean
+"#
+    );
 }
 
 #[test]

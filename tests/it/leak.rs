@@ -52,6 +52,10 @@ rules:
     do: drop
   - fields: by_name
     rename_keys: mask
+  - fields: [payload, payload.inner, "logs[*]"]
+    inside: json
+  - fields: [payload.name, payload.inner.name, "logs.**"]
+    do: redact
   - fields: [$key, user.id, "$header.user"]
     do: pseudonymize
   - fields: [user.name, phone]
@@ -223,6 +227,10 @@ fn clean_ones(c: &str, all: &mut Vec<Planted>) {
         format!(r#"{{"phone":"{c}","phone":{n},"user":{{"name":{n}}}}}"#),
         format!(r#"[{{"notes":"{c}"}},{{"phone":{n}}}]"#),
         format!(r#"{{"people":{{"{c}":{{"note":"{c}"}},"{n}":[],"\"{c}\u0001":{{"n":1}}}}}}"#),
+        format!(r#"{{"payload":"{{\"name\":\"{c}\",\"ip\":1,\"a\":{{\"secret\":\"{c}\"}}}}"}}"#),
+        format!(r#"{{"payload":["{c}","{{\"name\":\"{c}","[]{c}"],"logs":"{{\"k\":{n}}}"}}"#),
+        format!(r#"{{"payload":"{{\"inner\":\"{{\\\"name\\\":\\\"{c}\\\"}}\"}}"}}"#),
+        format!(r#"{{"payload":"{{\"inner\":\"{c}\"}}","user":{{"email":"{{\"{c}\":1}}"}}}}"#),
         format!(r#"[{{"people":[{{"{c}":1}},{{"{c}":2}}],"by_name":{{"{c}":{{}}, "x":1}}}}]"#),
         format!(r#"{{"by_name":{{"{c}":1,"{n}":2}},"p\u0065ople":{{"{c}":1,"{c}":2}}}}"#),
     ] {

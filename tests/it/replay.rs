@@ -13,6 +13,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Output, Stdio};
@@ -87,6 +88,56 @@ fn real_replay_that_is_killed_neither_loses_nor_doubles() {
     assert!(rest.status.success(), "{}", stderr(&rest));
     let numbers: Vec<i64> = scene.clean().iter().map(|got| got.number).collect();
     assert_eq!(numbers, (0..8_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn real_replay_takes_repaired_records_once_each_and_no_others() {
+    let Some(scene) = Scene::on_real("repaired") else { return };
+    scene.write_policy("globex");
+    scene.withhold(0..8, |_| Reason::Malformed);
+    let opened = scene.run(&["open"]);
+    let mut lines: Vec<Value> = String::from_utf8(opened.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    lines.retain(|line| line["offset"].as_i64().unwrap() < 5);
+    for line in &mut lines {
+        let value = line["value"].as_str().unwrap();
+        line["value"] = format!("{value}}}").into();
+    }
+    let file = scene.folder.path().join("repaired.ndjson");
+    let write = |lines: &[Value]| {
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        fs::write(&file, text).unwrap();
+    };
+    let replay = |more: &[&str]| {
+        scene.run(&[&["replay", "--repaired", file.to_str().unwrap()], more].concat())
+    };
+    let mut foreign = lines.clone();
+    foreign[0]["offset"] = 4711.into();
+    foreign[1]["value"] = "{\"n\": 1".into();
+    write(&foreign);
+    let done = replay(&["--dry-run"]);
+    assert!(stderr(&done).ends_with("limpid: 3 would be replayed, 2 stay, 0 were before\n"));
+    assert!(stderr(&done).contains("that of another raw record"), "{}", stderr(&done));
+    assert!(stderr(&done).contains("still withheld: malformed"), "{}", stderr(&done));
+    foreign[1]["vlaue"] = CANARY.into();
+    write(&foreign);
+    let done = replay(&[]);
+    assert_eq!(done.status.code(), Some(2));
+    assert!(stderr(&done).contains("line 2: it has a member") && !stderr(&done).contains(CANARY));
+
+    write(&lines);
+    let none = replay(&["--reason", "tenant"]);
+    assert!(stderr(&none).contains("5 of the repaired records are not among"), "{}", stderr(&none));
+    let done = replay(&[]);
+    assert_eq!(stderr(&done), "limpid: 5 replayed, 0 stay, 0 were before\n");
+    let again = replay(&[]);
+    assert_eq!(stderr(&again), "limpid: 0 replayed, 0 stay, 5 were before\n");
+    let clean = scene.clean();
+    let expected: Vec<Got> = (0..5).map(Got::expected).collect();
+    assert_eq!(clean, expected, "with the partition, time, key and headers that they had");
 }
 
 fn stderr(output: &Output) -> String {
@@ -238,7 +289,7 @@ impl Scene {
         let mut command = Command::new(env!("CARGO_BIN_EXE_limpid"));
         command.arg("quarantine").args(words);
         command.arg("--config").arg(self.folder.path().join("limpid.yaml"));
-        if words[0] == "replay" {
+        if ["replay", "open"].contains(&words[0]) {
             command.arg("--key").arg(self.folder.path().join("private"));
         }
         command

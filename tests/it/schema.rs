@@ -37,7 +37,9 @@ fn the_schema_has_the_keys_that_the_reader_knows() {
     let on_names = specs.clone().filter(|spec| spec.on_names());
     let keys = specs.map(|spec| ("do", spec)).chain(on_names.map(|spec| ("rename_keys", spec)));
     let keys: Vec<_> = keys.collect();
-    assert_eq!(branches.len(), keys.len());
+    assert_eq!(branches.len(), keys.len() + 1);
+    let inside = known_keys(&format!("{head}rules: [{{fields: x, inside: json, qqqqqq: 1}}]\n"));
+    assert_eq!(inside, names(&branches[keys.len()]["then"]["properties"]));
     for (branch, (key, spec)) in branches.iter().zip(keys) {
         let rule = format!("{{fields: x, {key}: {}, qqqqqq: 1}}", spec.name);
         let known = known_keys(&format!("{head}rules: [{rule}]\n"));

@@ -14,14 +14,22 @@ pub(super) struct Automaton {
     pub(super) nodes: Vec<Node>,
 }
 
-/// A state, and where it leads.
-#[derive(Debug)]
-pub(super) struct Node {
+/// What a state says of the value that is there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Says {
     pub(super) scalar: Here,
     pub(super) object: Here,
     pub(super) array: Here,
     /// The rule that decides the name of the member that is here.
     pub(super) renamed: Option<RuleId>,
+    /// The rule that has a text here read as JSON.
+    pub(super) opens: Option<RuleId>,
+}
+
+/// A state, and where it leads.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) says: Says,
     /// Where the first elements lead; the others to `element`.
     pub(super) elements: Vec<StateId>,
     pub(super) element: StateId,
@@ -30,12 +38,19 @@ pub(super) struct Node {
     pub(super) other: StateId,
 }
 
-impl Node {
+impl Says {
     /// Does whatever stands here stay as it is, with all that is below?
     fn is_inert(&self) -> bool {
-        [self.scalar, self.object, self.array] == [Here::Stay; 3]
+        [self.scalar, self.object, self.array] == [Here::Stay; 3] && self.opens.is_none()
     }
 
+    /// What becomes of a scalar.
+    fn of_scalar(&self) -> Here {
+        if self.opens.is_some() { Here::Opens } else { self.scalar }
+    }
+}
+
+impl Node {
     pub(super) fn member(&self, name: &str) -> StateId {
         self.names.get(name).copied().unwrap_or(self.other)
     }
@@ -53,12 +68,11 @@ impl Node {
 impl Automaton {
     /// The tables for the walk.
     pub(super) fn frozen(self, decides: Vec<bool>) -> Result<Paths, TooManyStates> {
-        let ends = self.nodes.iter().map(|node| (node.scalar, node.is_inert())).collect();
-        let renamed = self.nodes.iter().map(|node| node.renamed).collect();
+        let says = self.nodes.iter().map(|node| node.says).collect();
         // The first slot stays empty: it is the table of states that no name leads on from.
         let (slots, elements) = (vec![EMPTY], vec![Box::default()]);
         let paths = Paths { states: Vec::new(), slots, names: Vec::new(), elements, decides };
-        let mut layout = Layout { ends, renamed, paths };
+        let mut layout = Layout { says, paths };
         for node in &self.nodes {
             layout.add(node).map_err(|_| TooManyStates)?;
         }
@@ -68,27 +82,26 @@ impl Automaton {
 
 /// Tables being laid out.
 struct Layout {
-    /// By state, what its [`Next`] says: of a scalar, and whether it is inert.
-    ends: Vec<(Here, bool)>,
-    /// By state, who decides the name of the member that is there.
-    renamed: Vec<Option<RuleId>>,
+    /// By state.
+    says: Vec<Says>,
     paths: Paths,
 }
 
 impl Layout {
     fn add(&mut self, node: &Node) -> Result<(), TryFromIntError> {
         let mut state = State {
-            scalar: node.scalar,
-            object: node.object,
-            array: node.array,
+            scalar: node.says.scalar,
+            object: node.says.object,
+            array: node.says.array,
             element: self.next(node.element)?,
             elements: 0,
             other: self.next(node.other)?,
             base: 0,
             mask: 0,
             shift: 0,
-            renamed: node.renamed.unwrap_or(NO_RULE),
-            renames: node.members().any(|member| self.renamed[member as usize].is_some()),
+            renamed: node.says.renamed.unwrap_or(NO_RULE),
+            renames: node.members().any(|member| self.says[member as usize].renamed.is_some()),
+            opens: node.says.opens.unwrap_or(NO_RULE),
         };
         if !node.elements.is_empty() {
             state.elements = u32::try_from(self.paths.elements.len())?;
@@ -104,8 +117,8 @@ impl Layout {
     }
 
     fn next(&self, state: StateId) -> Result<Next, TryFromIntError> {
-        let (scalar, inert) = self.ends[state as usize];
-        Ok(Next { state: state.try_into()?, scalar, inert })
+        let says = &self.says[state as usize];
+        Ok(Next { state: state.try_into()?, scalar: says.of_scalar(), inert: says.is_inert() })
     }
 
     /// The state's hash table: a slot for every name that some path spells here.

@@ -1,7 +1,8 @@
 //! Paths → automaton, by subset construction: a [`Place`] is the set of paths that the walk is part
 //! of the way along, with what is decided so far; equal places are one state.
 
-use super::automaton::{Automaton, Node};
+use super::automaton::{Automaton, Node, Says};
+use super::beside;
 use super::{Here, OnContainer, Paths, RuleId, RulePath, Segment, StateId, TooManyStates};
 use crate::limits::PATH_STATES_MAX;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -31,25 +32,29 @@ enum Step<'a> {
     OtherElement,
 }
 
-/// Compiles the paths that decide about values; notes of each whether it decides anything.
-pub(super) fn values(paths: &[RulePath], decides: &mut [bool]) -> Result<Automaton, TooManyStates> {
-    Compiler::new(paths, false, decides).compile()
-}
-
-/// Compiles the paths that decide what members are called, as [`values`]; `None` if there are none.
-/// Who decides is told as of a scalar.
-pub(super) fn names(
+/// Compiles paths; notes of each whether it decides anything.
+pub(super) fn compile(
     paths: &[RulePath],
     decides: &mut [bool],
-) -> Result<Option<Automaton>, TooManyStates> {
-    let any = paths.iter().any(|path| path.on_container == OnContainer::Rename);
-    any.then(|| Compiler::new(paths, true, decides).compile()).transpose()
+) -> Result<Automaton, TooManyStates> {
+    let mut all = Compiler::new(paths, None, decides).compile()?;
+    let beside = |kind| paths.iter().any(|path| path.on_container == kind);
+    if beside(OnContainer::Rename) {
+        let names = Compiler::new(paths, Some(OnContainer::Rename), decides).compile()?;
+        all = beside::join(&all, &names, paths, |says, rule| says.renamed = rule)?;
+    }
+    if beside(OnContainer::Open) {
+        let texts = Compiler::new(paths, Some(OnContainer::Open), decides).compile()?;
+        all = beside::join(&all, &texts, paths, |says, rule| says.opens = rule)?;
+    }
+    Ok(all)
 }
 
 struct Compiler<'a> {
     paths: &'a [RulePath],
-    /// Only of what a path leads to itself something is decided, and nothing of what is below.
-    exact: bool,
+    /// Only paths of this kind, which decide about what they lead to themselves and nothing below;
+    /// `None`: those that decide about values.
+    beside: Option<OnContainer>,
     /// By rule.
     on_container: Vec<OnContainer>,
     places: Vec<Place>,
@@ -59,20 +64,20 @@ struct Compiler<'a> {
 }
 
 impl<'a> Compiler<'a> {
-    fn new(paths: &'a [RulePath], exact: bool, decides: &'a mut [bool]) -> Self {
+    fn new(paths: &'a [RulePath], beside: Option<OnContainer>, decides: &'a mut [bool]) -> Self {
         let rules = paths.iter().map(|path| usize::from(path.rule) + 1).max().unwrap_or(0);
         let mut on_container = vec![OnContainer::EachScalar; rules];
         for path in paths {
             on_container[usize::from(path.rule)] = path.on_container;
         }
         let (places, numbers) = (Vec::new(), HashMap::new());
-        Self { paths, exact, on_container, places, numbers, decides }
+        Self { paths, beside, on_container, places, numbers, decides }
     }
 
     fn compile(mut self) -> Result<Automaton, TooManyStates> {
         let mut root = Place { root: true, ..Place::default() };
         for (number, path) in self.paths.iter().enumerate() {
-            if (path.on_container == OnContainer::Rename) == self.exact {
+            if path.on_container.beside() == self.beside {
                 self.enter(&mut root.items, (number, 0));
             }
         }
@@ -85,8 +90,8 @@ impl<'a> Compiler<'a> {
         }
         // The root is never taken whole, dropped or left unlooked at: it is the record.
         let root = &mut nodes[Paths::ROOT as usize];
-        if root.object != Here::Stay {
-            root.object = Here::Descend;
+        if root.says.object != Here::Stay {
+            root.says.object = Here::Descend;
         }
         Ok(Automaton { nodes })
     }
@@ -109,10 +114,13 @@ impl<'a> Compiler<'a> {
         // As no array, the value also completes the paths of which only `[*]` is left.
         let as_one = Place { root: place.root, ..self.as_one(&place) };
         Ok(Node {
-            scalar: scalar(&as_one),
-            object: self.container(&as_one),
-            array: self.container(&place),
-            renamed: None,
+            says: Says {
+                scalar: scalar(&as_one),
+                object: self.container(&as_one),
+                array: self.list(&place),
+                renamed: None,
+                opens: None,
+            },
             elements: self.elements(&place)?,
             element: self.to(&place, Step::OtherElement)?,
             names: self.names(&as_one)?,
@@ -146,7 +154,7 @@ impl<'a> Compiler<'a> {
 
     fn container(&self, place: &Place) -> Here {
         let alive = !place.items.is_empty();
-        let Some(rule) = place.decided.filter(|_| !self.exact) else {
+        let Some(rule) = place.decided.filter(|_| self.beside.is_none()) else {
             return if alive { Here::Descend } else { Here::Stay };
         };
         match self.on_container[usize::from(rule)] {
@@ -154,7 +162,14 @@ impl<'a> Compiler<'a> {
             OnContainer::Take if place.taken => Here::Gone(rule),
             OnContainer::Take => Here::Rule(rule),
             OnContainer::Leave if !alive => Here::Rule(rule),
-            OnContainer::Leave | OnContainer::EachScalar | OnContainer::Rename => Here::Descend,
+            _ => Here::Descend,
+        }
+    }
+
+    fn list(&self, place: &Place) -> Here {
+        match place.decided {
+            Some(_) if self.beside == Some(OnContainer::Open) => Here::Descend,
+            _ => self.container(place),
         }
     }
 
@@ -220,12 +235,26 @@ impl<'a> Compiler<'a> {
             };
             if to == segments.len() {
                 completed.push(path);
+                if self.beside.is_some() && segments[at] == Segment::AnyDepth {
+                    // What is below is not decided along with it.
+                    items.insert((path, at));
+                }
             } else {
                 self.enter(&mut items, (path, to));
             }
         }
-        let above = place.decided.filter(|_| !self.exact);
+        let above = place.decided.filter(|_| self.reaches(step));
         self.settle(above, taken, items, &completed)
+    }
+
+    /// Does what is decided about a value hold for what a step leads to, too? Texts that are to be read
+    /// as JSON may be in a list, as anything may.
+    const fn reaches(&self, step: Step<'_>) -> bool {
+        match self.beside {
+            None => true,
+            Some(OnContainer::Open) => matches!(step, Step::Element(_) | Step::OtherElement),
+            Some(_) => false,
+        }
     }
 
     /// Adds an item, and what it also is: `**` may step over no name at all.
@@ -254,7 +283,7 @@ impl<'a> Compiler<'a> {
             decided = Some(paths[path].rule);
             self.decides[path] = true;
         }
-        if let Some(decided) = decided.filter(|_| !self.exact) {
+        if let Some(decided) = decided.filter(|_| self.beside.is_none()) {
             items.retain(|&(path, _)| paths[path].rule < decided);
         }
         let taken = taken && decided.is_some_and(|rule| self.takes(rule));

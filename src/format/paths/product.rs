@@ -1,19 +1,10 @@
 //! Two automata → one that is in a state of each: where several lists of paths have a say about the
 //! same values. What becomes of a value there is put together from what the two say.
 
-use super::automaton::{Automaton, Node};
-use super::{Here, RuleId, StateId, TooManyStates};
+use super::automaton::{Automaton, Node, Says};
+use super::{StateId, TooManyStates};
 use crate::limits::PATH_STATES_MAX;
 use std::collections::HashMap;
-
-/// What a state of the product says.
-#[derive(Clone, Copy)]
-pub(super) struct Says {
-    pub(super) scalar: Here,
-    pub(super) object: Here,
-    pub(super) array: Here,
-    pub(super) renamed: Option<RuleId>,
-}
 
 /// The product of two automata; `says` puts together what two of their states say.
 pub(super) fn product(
@@ -42,16 +33,12 @@ impl Product {
         let member = |name: &str| Ok((name.into(), self.number((a.member(name), b.member(name)))?));
         let names = names.map(member).collect::<Result<_, _>>()?;
         let element = |number| self.number((a.element(number), b.element(number)));
-        let Says { scalar, object, array, renamed } = says;
         Ok(Node {
+            says,
             names,
             elements: (0..count).map(element).collect::<Result<_, _>>()?,
             element: self.number((a.element, b.element))?,
             other: self.number((a.other, b.other))?,
-            scalar,
-            object,
-            array,
-            renamed,
         })
     }
 

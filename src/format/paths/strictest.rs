@@ -7,8 +7,8 @@
 //! Of a container that one of them takes, only what all leave stays. Nothing left: the strictest of
 //! the rules that take it takes it whole.
 
-use super::automaton::Automaton;
-use super::product::{Says, product};
+use super::automaton::{Automaton, Says};
+use super::product::product;
 use super::{Here, OnContainer, RuleId, TooManyStates};
 use std::cmp::Reverse;
 
@@ -28,12 +28,7 @@ pub(super) fn join(
     rules: &[Strictness],
 ) -> Result<Automaton, TooManyStates> {
     let join = Join { rules };
-    product(first, second, |a, b| Says {
-        scalar: join.scalar(a.scalar, b.scalar),
-        object: join.container(a.object, b.object),
-        array: join.container(a.array, b.array),
-        renamed: None,
-    })
+    product(first, second, |a, b| join.says(&a.says, &b.says))
 }
 
 struct Join<'a> {
@@ -41,6 +36,23 @@ struct Join<'a> {
 }
 
 impl Join<'_> {
+    fn says(&self, a: &Says, b: &Says) -> Says {
+        Says {
+            scalar: self.scalar(a.scalar, b.scalar),
+            object: self.container(a.object, b.object),
+            array: self.container(a.array, b.array),
+            renamed: self.of_either(a.renamed, b.renamed),
+            opens: self.of_either(a.opens, b.opens),
+        }
+    }
+
+    fn of_either(&self, a: Option<RuleId>, b: Option<RuleId>) -> Option<RuleId> {
+        match (a, b) {
+            (Some(first), Some(second)) => Some(self.stricter(first, second)),
+            _ => a.or(b),
+        }
+    }
+
     fn scalar(&self, a: Here, b: Here) -> Here {
         match (a, b) {
             (Here::Gone(_), _) | (_, Here::Stay) => a,

@@ -70,11 +70,13 @@ const TAKE: u8 = 5;
 fn of_rule(rule: &syntax::Rule) -> Strictness {
     let on_container = rule.on_container();
     let Some(At { value: spec, .. }) = &rule.transform else {
-        return Strictness { on_container, rank: 0 };
+        // What differs between two that read a text as JSON is what they do with one that is none.
+        let shows_all = rule.decides == Decides::Value || rule.mismatch == OnMismatch::Keep;
+        return Strictness { on_container, rank: if shows_all { 0 } else { TAKE } };
     };
     let rank = match (on_container, spec.shows) {
         // The name that comes is not the one that came.
-        _ if rule.decides() == Decides::Name => TAKE,
+        _ if rule.decides == Decides::Name => TAKE,
         (OnContainer::Take, _) if spec.name == "drop" => DROP,
         (OnContainer::Take, _) => TAKE,
         (_, Shows::All) => 0,
@@ -140,7 +142,7 @@ impl Named<'_> {
 fn places<'a>(lists: &Lists<'a>, reader: &mut Reader<'_>) -> Vec<Named<'a>> {
     let mut all = Vec::new();
     for (rule, number) in lists.all().zip(0..=RuleId::MAX) {
-        let (on_container, decides) = (rule.on_container(), rule.decides());
+        let (on_container, decides) = (rule.on_container(), rule.decides);
         for field in &rule.fields {
             match path::parse(&field.value).and_then(|place| of_members(place, field, decides)) {
                 Ok(place) => all.push(Named {
@@ -172,12 +174,14 @@ fn of_members(place: Place, field: &At<String>, decides: Decides) -> Result<Plac
     };
     let message = match (decides, last) {
         (Decides::Value, _) | (Decides::Name, Some(Segment::Name(_))) => return Ok(place),
-        (Decides::Names, Some(_)) => return Ok(place),
+        (Decides::Names | Decides::Inside, Some(_)) => return Ok(place),
         (Decides::Names, None) => format!("`{place}` has no members"),
+        (Decides::Inside, None) => format!("`{place}` is not read as JSON"),
         (Decides::Name, _) => format!("`{place}` is not the name of one member"),
     };
     let hint = match decides {
         Decides::Names => "name objects in the record's value",
+        Decides::Inside => "name texts in the record's value",
         _ => "`rename` gives one member another name: end the path with its name",
     };
     Err(Flaw { code: "P029", at: 0..field.value.len(), message, hint })

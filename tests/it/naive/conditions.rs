@@ -165,7 +165,9 @@ pub fn beside(choices: &mut Choices<'_>) -> (Option<Vec<u8>>, Headers) {
 
 fn rule(choices: &mut Choices<'_>, fields: [&'static str; 2]) -> Rule {
     let name = ["a", "b", "ip", "user"][choices.below(4)];
-    let action = match choices.below(6) {
+    let kind = choices.below(7);
+    let action = match kind {
+        5 => Action::Keep,
         0 => Action::Keep,
         1 => Action::Drop,
         2 => Action::Redact,
@@ -176,8 +178,11 @@ fn rule(choices: &mut Choices<'_>, fields: [&'static str; 2]) -> Rule {
     let when = if choices.below(3) == 0 { Vec::new() } else { terms(choices, fields) };
     let mismatch = OnMismatch::Redact;
     let paths = vec![vec![Segment::Name(name.into())]];
-    let renames = matches!(action, Action::Rename { .. });
-    let decides = if renames { Decides::Name } else { Decides::Value };
+    let decides = match kind {
+        4 => Decides::Name,
+        5 => Decides::Inside,
+        _ => Decides::Value,
+    };
     Rule { paths, decides, action, mismatch, when }
 }
 
@@ -220,7 +225,11 @@ pub fn yaml(rules: &[Rule], unlisted: Unlisted) -> String {
             Action::Mask { .. } => "mask, keep_first: 1",
             _ => "truncate_ip",
         };
-        let _ = write!(yaml, "  - {{fields: {name}, do: {action}");
+        let what = match rule.decides {
+            Decides::Inside => "inside: json".to_owned(),
+            _ => format!("do: {action}"),
+        };
+        let _ = write!(yaml, "  - {{fields: {name}, {what}");
         if !rule.when.is_empty() {
             let terms: Vec<String> = rule.when.iter().map(spelled).collect();
             let _ = write!(yaml, ", when: {{{}}}", terms.join(", "));

@@ -378,6 +378,10 @@ fn value(choices: &mut Choices<'_>, depth: usize, out: &mut String) {
         0 => out.push_str(choices.of(&["null", "true", "false"])),
         1 | 2 => number(choices, out),
         3 | 4 => spelled(choices, choices_text(&PLAIN), out),
+        5 if depth < DEPTH_MAX && choices.below(4) > 1 => {
+            let text = json_text(choices, depth);
+            spelled(choices, |_| text, out);
+        }
         5 => spelled(choices, repeated, out),
         6 | 7 => {
             let list = address_list(choices);
@@ -396,6 +400,22 @@ fn value(choices: &mut Choices<'_>, depth: usize, out: &mut String) {
         12 | 13 => object(choices, depth + 1, out),
         _ => elements(choices, out, |choices, out| value(choices, depth + 1, out)),
     }
+}
+
+/// A text that is JSON, or nearly.
+fn json_text(choices: &mut Choices<'_>, depth: usize) -> String {
+    let mut text = String::new();
+    space(choices, &mut text);
+    match choices.below(6) {
+        4 => elements(choices, &mut text, |choices, out| value(choices, depth + 2, out)),
+        5 => value(choices, depth + 2, &mut text),
+        _ => object(choices, depth + 2, &mut text),
+    }
+    space(choices, &mut text);
+    if choices.once_in(8) {
+        text.pop();
+    }
+    text
 }
 
 fn choices_text(texts: &'static [&'static str]) -> impl FnOnce(&mut Choices<'_>) -> String {
@@ -630,6 +650,7 @@ pub fn parts(choices: &mut Choices<'_>) -> Parts {
 fn rule(choices: &mut Choices<'_>) -> Rule {
     let mut paths: Vec<_> = (0..=choices.below(2)).map(|_| path(choices)).collect();
     let (decides, action) = match choices.below(16) {
+        13 => (Decides::Inside, Action::Keep),
         14 => (
             Decides::Name,
             Action::Rename { to: choices.of(&["a", "ip", "q\"q", "new"]).to_owned() },
@@ -637,6 +658,14 @@ fn rule(choices: &mut Choices<'_>) -> Rule {
         15 => (Decides::Names, action_on_names(choices)),
         _ => (Decides::Value, action(choices)),
     };
+    if decides == Decides::Inside {
+        // Which of elements in elements is meant behind `**` matters here: policies cannot say it.
+        paths.retain(|path: &Vec<Segment>| {
+            let element =
+                |step: &Segment| matches!(step, Segment::AnyElement | Segment::Element(_));
+            !(0..path.len()).any(|at| element(&path[at]) && behind_any_depth(&path[..at]))
+        });
+    }
     if decides == Decides::Name {
         paths.iter_mut().for_each(|path| path.push(Segment::Name(name(choices).into())));
     }

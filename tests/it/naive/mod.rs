@@ -144,6 +144,9 @@ impl Rule {
     /// How strict it is: a higher number shows less.
     pub fn strictness(&self) -> u8 {
         match (&self.action, self.mismatch) {
+            (_, OnMismatch::Redact | OnMismatch::Quarantine) if self.decides == Decides::Inside => {
+                5
+            }
             (Action::Keep, _) => 0,
             (Action::Drop, _) => 6,
             (Action::Rename { .. }, _) => 5,
@@ -210,6 +213,12 @@ pub enum Flaw {
     NamesBelow,
     /// Members of different names may come to have the same.
     NamesCollide,
+    /// A text that is JSON is a text like any other.
+    TextsUnread,
+    /// A text that should be JSON stays, if it is none.
+    TextsAnyhow,
+    /// What is in a text is not part of how deep a record is.
+    TextsShallow,
     /// Quotes and control characters in a replacement are not escaped.
     EscapesNothing,
     MaskCountsBytes,
@@ -224,7 +233,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// All of them, without [`Flaw::None`].
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::FirstDuplicateOnly,
         Self::KeySpelling,
         Self::LastRuleDecides,
@@ -242,6 +251,9 @@ impl Flaw {
         Self::NamesStay,
         Self::NamesBelow,
         Self::NamesCollide,
+        Self::TextsUnread,
+        Self::TextsAnyhow,
+        Self::TextsShallow,
         Self::EscapesNothing,
         Self::MaskCountsBytes,
         Self::MappedAsV6,
@@ -311,8 +323,10 @@ pub fn clean_value(
     let lists: Vec<Vec<Rule>> =
         lists.iter().flat_map(|list| conditions::readings(list, &parsed.root, beside)).collect();
     let none = vec![false; lists.len()];
-    let mut walk =
-        Walk { policy, lists, keys, flaw, steps: vec![], splices: vec![], withheld: false };
+    let (steps, splices, withheld) = (vec![], vec![], false);
+    let around = usize::from(matches!(parsed.root.kind, Kind::Array(_)));
+    let depth_left = bounds.depth.saturating_sub(around);
+    let mut walk = Walk { policy, lists, keys, flaw, steps, splices, withheld, depth_left };
     // There is nothing to take a record out of: it is never taken whole. The elements of a root
     // array are records of their own: rules begin anew in each.
     match &parsed.root.kind {
@@ -479,6 +493,8 @@ struct Walk<'a> {
     splices: Vec<Splice>,
     /// A rule wants the record withheld.
     withheld: bool,
+    /// How deep what is in a record may be.
+    depth_left: usize,
 }
 
 /// A child of a container: its own bytes, and the step to it.
@@ -498,11 +514,29 @@ impl Walk<'_> {
         let is_array = matches!(node.kind, Kind::Array(_));
         let rules: Vec<Option<Rule>> =
             self.lists.iter().map(|list| self.decider(list, is_array)).collect();
-        let takers = || rules.iter().flatten().filter(|rule| rule.action.takes());
         let gone = rules
             .iter()
             .zip(taken)
             .any(|(rule, &taken)| taken && rule.as_ref().is_some_and(|rule| rule.action.takes()));
+        if let (Kind::Text(text), Some(opener)) = (&node.kind, self.opener()) {
+            let strictest = self.strictest(rules.iter().flatten()).cloned();
+            let taker = strictest.filter(|rule| rule.action.takes());
+            match (self.read(text), taker) {
+                (Some(root), _) => return self.inside_text(&root, text, taken),
+                (None, _) if gone => return Fate::Goes,
+                (None, Some(taker)) => return self.transformed(&taker, &Scalar::Text(text)),
+                (None, None) => match opener.mismatch {
+                    _ if self.flaw == Flaw::TextsAnyhow => return Fate::Stays,
+                    OnMismatch::Redact => return Fate::Becomes(self.quoted(REDACTED)),
+                    OnMismatch::Quarantine => {
+                        self.withheld = true;
+                        return Fate::Stays;
+                    }
+                    OnMismatch::Keep => {}
+                },
+            }
+        }
+        let takers = || rules.iter().flatten().filter(|rule| rule.action.takes());
         let scalar = match &node.kind {
             Kind::Array(_) | Kind::Object(_) if takers().count() == 0 => {
                 return Fate::Inside(vec![false; rules.len()]);
@@ -557,11 +591,42 @@ impl Walk<'_> {
         }
     }
 
+    /// The rule that has a text where the walk stands read as JSON.
+    fn opener(&self) -> Option<Rule> {
+        let opens = |rule: &&Rule| {
+            rule.decides == Decides::Inside
+                && rule.paths.iter().any(|path| paths::leads_to_text(path, &self.steps))
+        };
+        let first = |list: &Vec<Rule>| list.iter().find(opens).cloned();
+        let rules: Vec<Rule> = self.lists.iter().filter_map(first).collect();
+        self.strictest(rules.iter()).filter(|_| self.flaw != Flaw::TextsUnread).cloned()
+    }
+
+    /// The object or list that a text spells, if it is not too deep.
+    fn read(&self, text: &str) -> Option<Node> {
+        let parsed = json::parse(text.as_bytes()).ok()?;
+        let around = if self.flaw == Flaw::TextsShallow { 0 } else { self.steps.len() };
+        let fits = parsed.depth + around <= self.depth_left;
+        let container = matches!(parsed.root.kind, Kind::Array(_) | Kind::Object(_));
+        (fits && container).then_some(parsed.root)
+    }
+
+    /// What becomes of a text that is JSON: what becomes of what it spells.
+    fn inside_text(&mut self, root: &Node, text: &str, taken: &[bool]) -> Fate {
+        let fate = self.fate(root, taken);
+        let Fate::Inside(taken) = fate else { return fate };
+        let around = std::mem::take(&mut self.splices);
+        self.inside(root, &taken);
+        let inside = std::mem::replace(&mut self.splices, around);
+        let new = String::from_utf8(spliced(text.as_bytes(), &inside)).expect("UTF-8");
+        if new == text { Fate::Stays } else { Fate::Becomes(self.quoted(&new)) }
+    }
+
     /// What the member where the walk stands is called from now on; `None`: as before.
     fn renamed(&mut self, name: &str) -> Option<String> {
         let leads = |rule: &Rule, path: &Vec<Segment>| {
             let path = match rule.decides {
-                Decides::Value => return false,
+                Decides::Value | Decides::Inside => return false,
                 Decides::Name => path.clone(),
                 Decides::Names => [path.as_slice(), &[Segment::AnyName]].concat(),
             };

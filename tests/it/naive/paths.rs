@@ -21,6 +21,12 @@ const fn is_element(step: &Step) -> bool {
     matches!(step, Step::Element(_))
 }
 
+/// Does `path` lead exactly to the text at `steps`, or to a list that it is in?
+pub fn leads_to_text(path: &[Segment], steps: &[Step]) -> bool {
+    let elements = steps.iter().rev().take_while(|step| is_element(step)).count();
+    (0..=elements).any(|above| ends_at(path, &steps[..steps.len() - above], above > 0, false))
+}
+
 /// Does `path` lead exactly to the member at `steps`, whatever its value is?
 pub fn leads(path: &[Segment], steps: &[Step], opaque: bool) -> bool {
     matches!(steps.last(), Some(Step::Name(_))) && ends_at(path, steps, true, opaque)
