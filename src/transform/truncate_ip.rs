@@ -60,6 +60,11 @@ pub(super) static SPEC: Spec = Spec {
 };
 
 impl TruncateIp {
+    /// Bits of either kind.
+    pub(super) fn keeps(self) -> [u32; 3] {
+        [self.v4.into(), self.v6.into(), 0]
+    }
+
     pub(super) fn apply(self, value: Scalar<'_>, out: &mut Out<'_>) -> Outcome {
         let text = match value {
             Scalar::Text(text) => text,
