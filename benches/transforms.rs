@@ -9,7 +9,7 @@
 //! lines in turn, and the quickest of each is told: a shared machine only ever makes it slower.
 
 use limpid::format::{Out, Scalar};
-use limpid::keys::{Epoch, EpochKeys, Pseudonyms, Purpose, Secret, Secrets};
+use limpid::keys::{Epoch, EpochKeys, KeySource, Purpose, Secret, Secrets};
 use limpid::transform::{
     self, Arg, Constant, Context, Kind, Outcome, Param, Place, Recent, Transform,
 };
@@ -68,7 +68,7 @@ fn keys() -> EpochKeys {
     use Purpose::{Date, Digits, IpCryptoPan, IpDeterministic, IpNd, IpNdx, IpPrefix, Token};
     let purposes = [IpDeterministic, IpPrefix, IpCryptoPan, IpNd, IpNdx, Date, Digits, Token];
     let secret = Secrets::from(Secret::new(*b"limpid bench: a secret of nobody"));
-    let source = Pseudonyms::new(secret, "acme", Epoch::Never).with(purposes.into_iter().collect());
+    let source = KeySource::new(secret, "acme", Epoch::Never).with(purposes.into_iter().collect());
     source.keys(source.period(None).expect("one secret for all times"))
 }
 

@@ -340,7 +340,7 @@ impl<'a> Comparison<'a> {
             all.push(("unlisted", left_old.1.into(), left_new.1.into(), verdict));
         }
         let [epoch_old, epoch_new] =
-            [old, new].map(|plan| plan.pseudonyms.as_ref().map(|p| epoch_ms(p.epoch())));
+            [old, new].map(|plan| plan.keys.as_ref().map(|p| epoch_ms(p.epoch())));
         if let (Some(old), Some(new)) = (epoch_old, epoch_new)
             && old != new
         {

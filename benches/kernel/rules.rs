@@ -41,8 +41,8 @@ pub fn plan(yaml: &str, keyring: &Keyring) -> Plan {
 
 /// The keys of a plan at [`TIMESTAMP_MS`].
 pub fn epoch_keys(plan: &Plan) -> Option<EpochKeys> {
-    let pseudonyms = plan.pseudonyms.as_ref()?;
-    Some(pseudonyms.keys(pseudonyms.period(Some(TIMESTAMP_MS)).ok()?))
+    let source = plan.keys.as_ref()?;
+    Some(source.keys(source.period(Some(TIMESTAMP_MS)).ok()?))
 }
 
 /// One path of one rule.

@@ -152,7 +152,7 @@ impl Check<'_> {
             version: plan.version,
             rules: plan.rules_written(),
             tests: tests.len(),
-            keyed: plan.pseudonyms.is_some(),
+            keyed: plan.keys.is_some(),
         };
         let alone = Policies::new(vec![plan]).ok()?;
         (tests.run(&alone, &mut self.faults) == 0).then_some(about)

@@ -9,7 +9,7 @@ use super::disclosure::{Authority, Disclosure, Shown, asked, quoted};
 use super::policy_file;
 use crate::error::{Error, Result};
 use crate::format::{Out, Scalar};
-use crate::keys::{EpochKeys, Keyring, NoSecret, Pseudonyms, SecretSource, record_time_ms};
+use crate::keys::{EpochKeys, KeySource, Keyring, NoSecret, SecretSource, record_time_ms};
 use crate::policy::{Plan, Rule};
 use crate::transform::Outcome;
 use data_encoding::HEXLOWER;
@@ -84,8 +84,8 @@ fn rule(plan: &Plan, number: Option<u16>) -> Result<&Rule> {
 
 /// The keys of the record's time.
 fn keys(plan: &Plan, at: Option<i64>) -> Result<EpochKeys> {
-    let source: &Pseudonyms =
-        plan.pseudonyms.as_ref().ok_or_else(|| Error::usage("the policy has no key"))?;
+    let source: &KeySource =
+        plan.keys.as_ref().ok_or_else(|| Error::usage("the policy has no key"))?;
     match source.period(at) {
         Ok(period) => Ok(source.keys(period)),
         Err(NoSecret::NoTime) => Err(Error::usage(

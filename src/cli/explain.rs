@@ -55,7 +55,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     crate::run::hush_panics();
     let keyring = policy_file::keyring(args.keys.as_ref())?;
     let policy = policy_file::rehearsed(&args.policy, keyring.as_ref())?;
-    if policy.plan.pseudonyms.is_some() && keyring.is_none() {
+    if policy.plan.keys.is_some() && keyring.is_none() {
         anstream::eprintln!("limpid: without --keys, pseudonyms are made with a throw-away key");
     }
     let explainer = Explainer::new(policy, Limits::default());

@@ -10,7 +10,7 @@ use crate::document::Faults;
 use crate::error::{Error, Result};
 use crate::format::{Out, Scalar};
 use crate::keys::{
-    Epoch, EpochKeys, Keyring, Pseudonyms, SecretSource, Stretch, record_time_ms, stretches,
+    Epoch, EpochKeys, KeySource, Keyring, SecretSource, Stretch, record_time_ms, stretches,
 };
 use crate::policy::{self, Lookup, Plan, Rule};
 use crate::transform::{Context, Outcome, Place};
@@ -60,7 +60,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     let value = value(args)?;
     let (mut found, mut gone, mut drawn) = (0, 0, 0);
     for plan in &plans {
-        let Some(source) = &plan.pseudonyms else { continue };
+        let Some(source) = &plan.keys else { continue };
         for stretch in of_time(args, plan, source)? {
             let Ok(period) = stretch.period else {
                 gone += 1;
@@ -130,7 +130,7 @@ fn value(args: &Args) -> Result<Zeroizing<String>> {
 }
 
 /// The stretches of time that were asked for, each with its keys.
-fn of_time(args: &Args, plan: &Plan, source: &Pseudonyms) -> Result<Vec<Stretch>> {
+fn of_time(args: &Args, plan: &Plan, source: &KeySource) -> Result<Vec<Stretch>> {
     let from = match (args.from, source.epoch()) {
         (Some(from), _) => from,
         (None, Epoch::Never) => i64::MIN,

@@ -258,10 +258,10 @@ fn epoch_keys<'k>(
     plan: &Plan,
     timestamp_ms: Option<i64>,
 ) -> Result<Option<&'k EpochKeys>, Reason> {
-    let Some(pseudonyms) = &plan.pseudonyms else { return Ok(None) };
-    let period = pseudonyms.period(timestamp_ms).map_err(no_key)?;
+    let Some(source) = &plan.keys else { return Ok(None) };
+    let period = source.period(timestamp_ms).map_err(no_key)?;
     if cached.as_ref().is_none_or(|cached| cached.period() != period) {
-        *cached = Some(pseudonyms.keys(period));
+        *cached = Some(source.keys(period));
     }
     Ok(cached.as_ref())
 }
@@ -270,7 +270,7 @@ fn epoch_keys<'k>(
 mod tests {
     use super::*;
     use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
-    use crate::keys::{Epoch, Keyring, Pseudonyms};
+    use crate::keys::{Epoch, KeySource, Keyring};
     use crate::policy::{HeaderName, OnMismatch, Rule, Unlisted};
     use crate::record::NO_HEADERS;
     use crate::transform::{Redact, Transform};
@@ -304,7 +304,7 @@ mod tests {
             header_rules: Vec::new(),
             conditions: None,
             unlisted: Unlisted::Keep,
-            pseudonyms: None,
+            keys: None,
         }
     }
 
@@ -403,7 +403,7 @@ mod tests {
         let keyring = Keyring::read(&source, &mut crate::document::Faults::default()).unwrap();
         let mut acme = plan("acme", &[]);
         let secrets = keyring.get("acme").unwrap().clone();
-        acme.pseudonyms = Some(Pseudonyms::new(secrets, "acme", Epoch::Never));
+        acme.keys = Some(KeySource::new(secrets, "acme", Epoch::Never));
         let policies = Policies::new(vec![acme]).unwrap();
         let tenant = TenantSource::Fixed("acme".into());
         let route = Route { index: 0, tenant, default_tenant: None };

@@ -1,7 +1,7 @@
 //! What is made of an epoch's keys once, so that each value need not expand them again.
 
 use super::cryptopan::CryptoPan;
-use super::derive::{Period, Pseudonyms, Purpose};
+use super::derive::{KeySource, Period, Purpose};
 use super::digits::Digits;
 use super::ipcrypt::{Deterministic, Nd, Ndx, Prefix};
 use super::token::Tokens;
@@ -33,7 +33,7 @@ impl Cipher {
     ];
 
     /// The cipher of a purpose; `None` if that has none.
-    pub(super) fn new(purpose: Purpose, source: &Pseudonyms, period: Period) -> Option<Self> {
+    pub(super) fn new(purpose: Purpose, source: &KeySource, period: Period) -> Option<Self> {
         let key = || derived::<1>(source, purpose, period);
         let two = || derived::<2>(source, purpose, period);
         let hash = |purpose| {
@@ -58,7 +58,7 @@ impl Cipher {
 
 /// So many keys of AES-128, one behind the other.
 fn derived<const KEYS: usize>(
-    source: &Pseudonyms,
+    source: &KeySource,
     purpose: Purpose,
     period: Period,
 ) -> Zeroizing<[[u8; 16]; KEYS]>

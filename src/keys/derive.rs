@@ -152,14 +152,14 @@ impl Period {
 
 /// A tenant's source of keys: its secrets, the tenant's name and how long an epoch is.
 #[derive(Debug, Clone)]
-pub struct Pseudonyms {
+pub struct KeySource {
     secrets: Arc<Secrets>,
     tenant: Arc<str>,
     epoch: Epoch,
     purposes: Purposes,
 }
 
-impl Pseudonyms {
+impl KeySource {
     /// Keys for `tenant` from `secrets`.
     #[must_use]
     pub fn new(
@@ -307,12 +307,12 @@ mod tests {
     use super::*;
     use crate::keys::Secret;
 
-    fn source(tenant: &str, epoch: Epoch) -> Pseudonyms {
-        Pseudonyms::new(Secrets::from(Secret::new([7; 32])), tenant, epoch)
+    fn source(tenant: &str, epoch: Epoch) -> KeySource {
+        KeySource::new(Secrets::from(Secret::new([7; 32])), tenant, epoch)
     }
 
     /// The key of the epoch of that number.
-    fn key(source: &Pseudonyms, number: i64) -> PseudonymKey {
+    fn key(source: &KeySource, number: i64) -> PseudonymKey {
         source.key(source.periods_of(number).next().expect("one secret"))
     }
 

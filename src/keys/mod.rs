@@ -19,7 +19,7 @@ mod source;
 mod token;
 
 pub(crate) use cipher::Cipher;
-pub use derive::{Epoch, EpochKeys, Period, PseudonymKey, Pseudonyms, Purpose, Purposes};
+pub use derive::{Epoch, EpochKeys, KeySource, Period, PseudonymKey, Purpose, Purposes};
 pub(crate) use digits::{DIGITS, Digits};
 pub use edit::{Draft, Entries, Row};
 pub(crate) use ipcrypt::Address;

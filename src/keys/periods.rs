@@ -1,6 +1,6 @@
 //! All periods of a stretch of record time: for who looks for what was made in any of them.
 
-use super::{NoSecret, Period, Pseudonyms};
+use super::{KeySource, NoSecret, Period};
 
 /// Part of a stretch of record time, and the period whose keys it had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,11 +14,7 @@ pub struct Stretch {
 }
 
 /// The periods of the record times from `from_ms` to before `until_ms`, in their order.
-pub fn stretches(
-    source: &Pseudonyms,
-    from_ms: i64,
-    until_ms: i64,
-) -> impl Iterator<Item = Stretch> {
+pub fn stretches(source: &KeySource, from_ms: i64, until_ms: i64) -> impl Iterator<Item = Stretch> {
     let mut at = from_ms;
     std::iter::from_fn(move || {
         if at >= until_ms {
@@ -31,7 +27,7 @@ pub fn stretches(
 }
 
 /// One past the last millisecond of the epoch that holds a time.
-fn end_of_epoch(source: &Pseudonyms, at_ms: i64) -> i64 {
+fn end_of_epoch(source: &KeySource, at_ms: i64) -> i64 {
     let length = i64::try_from(source.epoch().length_ms()).unwrap_or(i64::MAX);
     match length {
         0 => i64::MAX,
@@ -40,7 +36,7 @@ fn end_of_epoch(source: &Pseudonyms, at_ms: i64) -> i64 {
 }
 
 /// The first time after this one from which another secret, or none, is used.
-fn next_secret(source: &Pseudonyms, at_ms: i64) -> i64 {
+fn next_secret(source: &KeySource, at_ms: i64) -> i64 {
     source.secrets().times().find(|time| *time > at_ms).unwrap_or(i64::MAX)
 }
 
@@ -52,7 +48,7 @@ mod tests {
 
     const DAY: i64 = 86_400_000;
 
-    fn source(epoch: Epoch) -> Pseudonyms {
+    fn source(epoch: Epoch) -> KeySource {
         let text = "acme:\n\
                     - {secret: 8f14e45fceea167a5a36dedd4bea2543c9f0f895fb98ab9159f51fd0297e236d}\n\
                     - {destroyed: 2026-01-01, from: 1970-01-03}\n\
@@ -60,7 +56,7 @@ mod tests {
                     from: 1970-01-05}\n";
         let text = Source::with("k", text, Show::Nothing);
         let keyring = Keyring::read(&text, &mut Faults::default()).unwrap();
-        Pseudonyms::new(keyring.get("acme").unwrap().clone(), "acme", epoch)
+        KeySource::new(keyring.get("acme").unwrap().clone(), "acme", epoch)
     }
 
     fn found(epoch: Epoch, from: i64, until: i64) -> Vec<(i64, i64, bool)> {

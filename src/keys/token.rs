@@ -9,7 +9,7 @@
 //! the same token within tenant and epoch, as with pseudonyms. The head tells an opener which secret
 //! and which epoch; whatever is changed in head, tenant or text, the token does not open.
 
-use super::derive::{Epoch, Period, Pseudonyms, Purpose};
+use super::derive::{Epoch, KeySource, Period, Purpose};
 use super::{Secret, SecretId, Secrets};
 use aes_siv::KeyInit;
 use aes_siv::siv::Aes256Siv;
@@ -60,7 +60,7 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    pub(super) fn new(source: &Pseudonyms, period: Period) -> Self {
+    pub(super) fn new(source: &KeySource, period: Period) -> Self {
         let mut key = Zeroizing::new([0; 64]);
         source.derive(Purpose::Token, period, &mut *key);
         let length_ms = source.epoch().length_ms();
@@ -162,7 +162,7 @@ impl Token {
     #[must_use]
     pub fn open(&self, secret: &Arc<Secret>, tenant: &str) -> Option<Revealed> {
         let secrets = Secrets::from(secret.clone());
-        let source = Pseudonyms::new(secrets, tenant, self.epoch());
+        let source = KeySource::new(secrets, tenant, self.epoch());
         let tokens = Tokens::new(&source, source.periods_of(self.number()).next()?);
         (tokens.head == self.head).then(|| tokens.open(&self.tag, &self.sealed))?
     }
@@ -198,11 +198,11 @@ impl Revealed {
 mod tests {
     use super::*;
 
-    fn source(tenant: &str, epoch_ms: u64) -> Pseudonyms {
-        Pseudonyms::new(Secrets::from(Secret::new([7; 32])), tenant, Epoch::every_ms(epoch_ms))
+    fn source(tenant: &str, epoch_ms: u64) -> KeySource {
+        KeySource::new(Secrets::from(Secret::new([7; 32])), tenant, Epoch::every_ms(epoch_ms))
     }
 
-    fn sealed(source: &Pseudonyms, number: i64, kind: TokenKind, text: &str) -> String {
+    fn sealed(source: &KeySource, number: i64, kind: TokenKind, text: &str) -> String {
         let mut token = TOKEN_PREFIX.to_owned();
         let sealed = Tokens::new(source, source.periods_of(number).next().unwrap()).seal(
             kind,

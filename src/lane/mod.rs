@@ -169,7 +169,7 @@ pub struct Bounds {
     pub transaction_bytes: usize,
     /// From one commit to the next, at least. What comes after a longer pause is committed at once.
     pub commit_least: u64,
-    /// And at most. With transactions it is between the two: [`COMMIT_SHARE`] decides.
+    /// And at most. With transactions it is between the two: `COMMIT_SHARE` decides.
     pub commit_most: u64,
     /// Longest wait for deliveries before revoked partitions are yielded.
     pub yield_within: u64,

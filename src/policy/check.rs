@@ -11,7 +11,7 @@ use super::shared::Base;
 use super::syntax::{self, At};
 use super::{Decides, OnMismatch, Plan, Rule, Unlisted};
 use crate::document::{Reader, Span, listed, nearest};
-use crate::keys::{Epoch, Keyring, Pseudonyms, Secret, Secrets, is_secret_name};
+use crate::keys::{Epoch, KeySource, Keyring, Secret, Secrets, is_secret_name};
 use crate::limits::RULES_MAX;
 use crate::transform::{Redact, Transform};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub fn check(
 ) -> Option<Plan> {
     let faults_before = reader.faults.len();
     let tenant = written.tenant.as_ref().and_then(|tenant| tenant_name(tenant, reader));
-    let pseudonyms = pseudonyms(written, tenant.as_ref(), lookup, reader);
+    let keys = keys(written, tenant.as_ref(), lookup, reader);
     let lists = Lists {
         base: base.map_or(&[], |base| &base.rules),
         own: &written.rules,
@@ -63,7 +63,7 @@ pub fn check(
         header_rules: decided.view.header_rules,
         conditions: decided.conditions.map(Arc::new),
         unlisted: lists.unlisted,
-        pseudonyms: pseudonyms.map(|pseudonyms| pseudonyms.with(purposes)),
+        keys: keys.map(|keys| keys.with(purposes)),
     })
 }
 
@@ -132,16 +132,16 @@ fn tenant_name(tenant: &At<String>, reader: &mut Reader<'_>) -> Option<Arc<str>>
     None
 }
 
-fn pseudonyms(
+fn keys(
     written: &syntax::Policy,
     tenant: Option<&Arc<str>>,
     lookup: Lookup<'_>,
     reader: &mut Reader<'_>,
-) -> Option<Pseudonyms> {
+) -> Option<KeySource> {
     let epoch = written.epoch.as_ref().map_or(Some(Epoch::Never), |epoch| epoch_of(epoch, reader));
     let key = written.key.as_ref()?;
     let secrets = secrets(key, lookup, reader);
-    Some(Pseudonyms::new(secrets?, tenant?.clone(), epoch?))
+    Some(KeySource::new(secrets?, tenant?.clone(), epoch?))
 }
 
 fn epoch_of(epoch: &At<Option<std::time::Duration>>, reader: &mut Reader<'_>) -> Option<Epoch> {

@@ -3,7 +3,7 @@
 use super::conditions::Conditions;
 use super::tenants::Tenants;
 use crate::format::paths::{Paths, RuleId};
-use crate::keys::Pseudonyms;
+use crate::keys::KeySource;
 use crate::transform::Transform;
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -84,8 +84,8 @@ pub struct Plan {
     pub conditions: Option<Arc<Conditions>>,
     /// What happens to the rest. Unless it stays, the last rule says so, and names all of it.
     pub unlisted: Unlisted,
-    /// Where pseudonym keys come from; present if any rule needs them.
-    pub pseudonyms: Option<Pseudonyms>,
+    /// Where keys come from; present if any rule needs them.
+    pub keys: Option<KeySource>,
 }
 
 impl Plan {

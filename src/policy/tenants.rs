@@ -133,7 +133,7 @@ mod tests {
             header_rules: Vec::new(),
             conditions: None,
             unlisted: Unlisted::Keep,
-            pseudonyms: None,
+            keys: None,
         }
     }
 

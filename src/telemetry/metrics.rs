@@ -448,7 +448,7 @@ mod tests {
             header_rules: Vec::new(),
             conditions: None,
             unlisted: Unlisted::Keep,
-            pseudonyms: None,
+            keys: None,
         }
     }
 

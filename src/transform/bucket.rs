@@ -4,7 +4,7 @@
 //! near it. Ranges are half-open: each number lies in one.
 
 use super::{Args, Example, Kind, Outcome, Param, Shows, Spec, Transform, decimal};
-use crate::format::{Out, Scalar};
+use crate::format::Out;
 
 /// Largest size, and farthest edge.
 const EDGE_MAX: i64 = 1_000_000_000_000_000;
@@ -83,13 +83,7 @@ pub(super) static SPEC: Spec = Spec {
 };
 
 impl Bucket {
-    pub(super) fn apply(&self, value: Scalar<'_>, out: &mut Out<'_>) -> Outcome {
-        let (text, quoted) = match value {
-            Scalar::Number(text) => (text, false),
-            Scalar::Text(text) if decimal::is_number(text) => (text, true),
-            Scalar::Null => return Outcome::Unchanged,
-            Scalar::Text(_) | Scalar::Bool(_) => return Outcome::Mismatch,
-        };
+    pub(super) fn apply(&self, text: &str, quoted: bool, out: &mut Out<'_>) -> Outcome {
         let Some(floor) = decimal::floor(text) else { return Outcome::Mismatch };
         let range = self.cut.range(floor);
         match (self.low, range.0) {

@@ -3,7 +3,7 @@
 use super::canonical::Email;
 use super::pseudonymize::push_hash;
 use super::{Args, Context, Example, Kind, Outcome, Param, Shows, Spec, Transform};
-use crate::format::{Out, Scalar};
+use crate::format::Out;
 use crate::keys::EpochKeys;
 
 /// What becomes of the part before the `@`.
@@ -50,17 +50,7 @@ pub(super) static SPEC: Spec = Spec {
 };
 
 impl Local {
-    pub(super) fn apply(
-        self,
-        value: Scalar<'_>,
-        context: &mut Context<'_>,
-        out: &mut Out<'_>,
-    ) -> Outcome {
-        let text = match value {
-            Scalar::Text(text) => text,
-            Scalar::Null => return Outcome::Unchanged,
-            Scalar::Number(_) | Scalar::Bool(_) => return Outcome::Mismatch,
-        };
+    pub(super) fn apply(self, text: &str, context: &mut Context<'_>, out: &mut Out<'_>) -> Outcome {
         let Some(email) = Email::read(text) else { return Outcome::Mismatch };
         match self.write(&email, context, out) {
             Some(()) => Outcome::Replaced,

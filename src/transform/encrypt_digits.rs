@@ -178,11 +178,11 @@ fn check_digit(row: &[u8]) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::{Epoch, Pseudonyms, Purpose, Secret, Secrets};
+    use crate::keys::{Epoch, KeySource, Purpose, Secret, Secrets};
 
     /// What the transform makes of a value; it is held to come back.
     fn encrypted(transform: EncryptDigits, value: Scalar<'_>) -> String {
-        let source = Pseudonyms::new(Secrets::from(Secret::new([1; 32])), "acme", Epoch::Never)
+        let source = KeySource::new(Secrets::from(Secret::new([1; 32])), "acme", Epoch::Never)
             .with([Purpose::Digits].into_iter().collect());
         let keys = source.keys(source.period(None).unwrap());
         let context = Context { keys: Some(&keys), ..Context::default() };

@@ -5,7 +5,7 @@
 
 use super::address::{self, Found, push_v4, push_v6};
 use super::{Args, Context, Example, Kind, Outcome, Param, Shows, Spec, Transform};
-use crate::format::{Out, Scalar};
+use crate::format::Out;
 use crate::keys::{Address, Cipher, EpochKeys, Purpose};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use std::net::{IpAddr, Ipv6Addr};
@@ -88,17 +88,7 @@ impl EncryptIp {
         }
     }
 
-    pub(super) fn apply(
-        self,
-        value: Scalar<'_>,
-        context: &mut Context<'_>,
-        out: &mut Out<'_>,
-    ) -> Outcome {
-        let text = match value {
-            Scalar::Text(text) => text,
-            Scalar::Null => return Outcome::Unchanged,
-            Scalar::Number(_) | Scalar::Bool(_) => return Outcome::Mismatch,
-        };
+    pub(super) fn apply(self, text: &str, context: &mut Context<'_>, out: &mut Out<'_>) -> Outcome {
         let drawn = context.drawn;
         let mut keyed = true;
         out.open();

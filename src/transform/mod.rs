@@ -324,19 +324,23 @@ impl Transform {
             Self::Set(set) => set.write(out),
             Self::Rename(to) => rename::apply(to, value, out),
             Self::Mask(mask) => mask.apply(value, out),
-            Self::TruncateIp(truncate_ip) => truncate_ip.apply(value, out),
+            Self::TruncateIp(truncate_ip) => on_text(value, |text| truncate_ip.apply(text, out)),
             Self::Pseudonymize(pseudonymize) => pseudonymize.apply(value, context, out),
-            Self::EncryptIp(encrypt_ip) => encrypt_ip.apply(value, context, out),
+            Self::EncryptIp(encrypt_ip) => {
+                on_text(value, |text| encrypt_ip.apply(text, context, out))
+            }
             Self::EncryptDigits(encrypt_digits) => encrypt_digits.apply(value, context, out),
             Self::Tokenize => tokenize::apply(value, context, out),
-            Self::StripQuery(strip_query) => strip_query.apply(value, out),
-            Self::Email(local) => local.apply(value, context, out),
-            Self::Url(url) => url.apply(value, out),
-            Self::UserAgent => user_agent::apply(value, out),
-            Self::Round(round) => round.apply(value, out),
+            Self::StripQuery(strip_query) => on_text(value, |text| strip_query.apply(text, out)),
+            Self::Email(local) => on_text(value, |text| local.apply(text, context, out)),
+            Self::Url(url) => on_text(value, |text| url.apply(text, out)),
+            Self::UserAgent => on_text(value, |text| user_agent::apply(text, out)),
+            Self::Round(round) => on_number(value, |text, quoted| round.apply(text, quoted, out)),
             Self::Date(date) => date.apply(value, context, out),
             Self::Geo(geo) => geo.apply(value, out),
-            Self::Bucket(bucket) => bucket.apply(value, out),
+            Self::Bucket(bucket) => {
+                on_number(value, |text, quoted| bucket.apply(text, quoted, out))
+            }
         }
     }
 
@@ -410,6 +414,27 @@ impl Transform {
             Self::Set(set) => set.write(out),
             _ => Outcome::Mismatch,
         }
+    }
+}
+
+/// The work of a transform that knows texts alone: `null` stays, anything else is a mismatch.
+#[inline(always)]
+fn on_text(value: Scalar<'_>, work: impl FnOnce(&str) -> Outcome) -> Outcome {
+    match value {
+        Scalar::Text(text) => work(text),
+        Scalar::Null => Outcome::Unchanged,
+        Scalar::Number(_) | Scalar::Bool(_) => Outcome::Mismatch,
+    }
+}
+
+/// The work of a transform that knows numbers, and texts that are one; is it in quotes?
+#[inline(always)]
+fn on_number(value: Scalar<'_>, work: impl FnOnce(&str, bool) -> Outcome) -> Outcome {
+    match value {
+        Scalar::Number(text) => work(text, false),
+        Scalar::Text(text) if decimal::is_number(text) => work(text, true),
+        Scalar::Null => Outcome::Unchanged,
+        Scalar::Text(_) | Scalar::Bool(_) => Outcome::Mismatch,
     }
 }
 

@@ -1,7 +1,7 @@
 //! `round`: a number keeps so many decimals. On the decimal text: no binary float comes near it.
 
 use super::{Args, Example, Kind, Outcome, Param, Shows, Spec, Transform, decimal};
-use crate::format::{Out, Scalar};
+use crate::format::Out;
 
 /// Decimals that stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,13 +39,7 @@ impl Round {
         [u32::try_from(self.digits).unwrap_or(u32::MAX), 0, 0]
     }
 
-    pub(super) fn apply(self, value: Scalar<'_>, out: &mut Out<'_>) -> Outcome {
-        let (text, quoted) = match value {
-            Scalar::Number(text) => (text, false),
-            Scalar::Text(text) if decimal::is_number(text) => (text, true),
-            Scalar::Null => return Outcome::Unchanged,
-            Scalar::Text(_) | Scalar::Bool(_) => return Outcome::Mismatch,
-        };
+    pub(super) fn apply(self, text: &str, quoted: bool, out: &mut Out<'_>) -> Outcome {
         if let Some((kept, last)) = decimal::cut(text, self.digits) {
             if quoted {
                 out.open();

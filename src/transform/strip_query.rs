@@ -5,7 +5,7 @@
 //! is a mismatch, not a guess.
 
 use super::{Args, Example, Kind, Outcome, Param, Shows, Spec, Transform};
-use crate::format::{Out, Scalar};
+use crate::format::Out;
 use crate::scan::{find, find_or_control};
 use std::ops::Range;
 use std::sync::Arc;
@@ -44,12 +44,7 @@ pub(super) static SPEC: Spec = Spec {
 };
 
 impl StripQuery {
-    pub(super) fn apply(&self, value: Scalar<'_>, out: &mut Out<'_>) -> Outcome {
-        let text = match value {
-            Scalar::Text(text) => text,
-            Scalar::Null => return Outcome::Unchanged,
-            Scalar::Number(_) | Scalar::Bool(_) => return Outcome::Mismatch,
-        };
+    pub(super) fn apply(&self, text: &str, out: &mut Out<'_>) -> Outcome {
         let Some((parts, user_info)) = read(text) else { return Outcome::Mismatch };
         if parts.path.len() == text.len() && user_info.is_empty() {
             return Outcome::Unchanged;
@@ -205,7 +200,7 @@ mod tests {
         let keep: Vec<String> = vec!["a".into(), "utm_source".into()];
         let mut bytes = Vec::new();
         let transform = StripQuery { keep: keep.into() };
-        match transform.apply(Scalar::Text(text), &mut Out::plain(&mut bytes)) {
+        match transform.apply(text, &mut Out::plain(&mut bytes)) {
             Outcome::Replaced => String::from_utf8(bytes).unwrap(),
             other => format!("{other:?}"),
         }

@@ -4,7 +4,7 @@
 
 use super::strip_query::{Parameters, authority, first_segment, is_named, read, scheme};
 use super::{Args, Example, Kind, Outcome, Param, Shows, Spec, Transform};
-use crate::format::{Out, Scalar};
+use crate::format::Out;
 
 /// Which parts stay.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -90,12 +90,7 @@ pub(super) static SPEC: Spec = Spec {
 };
 
 impl Url {
-    pub(super) fn apply(&self, value: Scalar<'_>, out: &mut Out<'_>) -> Outcome {
-        let text = match value {
-            Scalar::Text(text) => text,
-            Scalar::Null => return Outcome::Unchanged,
-            Scalar::Number(_) | Scalar::Bool(_) => return Outcome::Mismatch,
-        };
+    pub(super) fn apply(&self, text: &str, out: &mut Out<'_>) -> Outcome {
         match self.0.write(text, out) {
             None => Outcome::Mismatch,
             Some(true) => Outcome::Unchanged,
@@ -198,7 +193,7 @@ mod tests {
         let args = [Arg::Word(host), Arg::Word(path), Arg::Word(query), keep];
         let Ok(Transform::Url(url)) = (SPEC.build)(&args) else { panic!() };
         let mut bytes = Vec::new();
-        match url.apply(Scalar::Text(text), &mut Out::plain(&mut bytes)) {
+        match url.apply(text, &mut Out::plain(&mut bytes)) {
             Outcome::Replaced => String::from_utf8(bytes).unwrap(),
             other => format!("{other:?}"),
         }

@@ -6,7 +6,7 @@
 //! regular expressions; which build of which telephone it was is what should not get through.
 
 use super::{Example, Outcome, Shows, Spec, Transform};
-use crate::format::{Out, Scalar};
+use crate::format::Out;
 
 pub(super) static SPEC: Spec = Spec {
     name: "user_agent",
@@ -88,12 +88,10 @@ static PRODUCTS: &[(&str, &str)] = &[
 /// Its version stands with another product, `Version/17.4`.
 const SAFARI: &str = "Safari";
 
-pub(super) fn apply(value: Scalar<'_>, out: &mut Out<'_>) -> Outcome {
-    let text = match value {
-        Scalar::Text("") | Scalar::Null => return Outcome::Unchanged,
-        Scalar::Text(text) => text,
-        Scalar::Number(_) | Scalar::Bool(_) => return Outcome::Mismatch,
-    };
+pub(super) fn apply(text: &str, out: &mut Out<'_>) -> Outcome {
+    if text.is_empty() {
+        return Outcome::Unchanged;
+    }
     let (family, major) = read(text);
     out.open();
     out.push_plain(family.as_bytes());

@@ -34,7 +34,7 @@ fn policies() -> Arc<Policies> {
         header_rules: Vec::new(),
         conditions: None,
         unlisted: Unlisted::Keep,
-        pseudonyms: None,
+        keys: None,
     };
     Arc::new(Policies::new(vec![plan]).unwrap())
 }

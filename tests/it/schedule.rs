@@ -309,7 +309,7 @@ fn policies() -> Policies {
         header_rules: Vec::new(),
         conditions: None,
         unlisted: Unlisted::Keep,
-        pseudonyms: None,
+        keys: None,
     };
     Policies::new(vec![plan]).unwrap()
 }

@@ -4,7 +4,7 @@
 use data_encoding::HEXLOWER;
 use limpid::document::{Faults, Source};
 use limpid::format::{Out, Scalar};
-use limpid::keys::{Epoch, EpochKeys, Keyring, Pseudonyms, Purpose, Secret, Secrets, Token};
+use limpid::keys::{Epoch, EpochKeys, KeySource, Keyring, Purpose, Secret, Secrets, Token};
 use limpid::transform::{Arg, Context, Outcome, Place, named};
 use serde_json::Value;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ fn pseudonym(vector: &Value) -> String {
     let secret = HEXLOWER.decode(text(vector, "secret").as_bytes()).unwrap();
     let secret = Secrets::from(Secret::new(secret.try_into().unwrap()));
     let epoch = Epoch::every_ms(vector["epoch_ms"].as_u64().unwrap());
-    let source = Pseudonyms::new(secret, text(vector, "tenant"), epoch);
+    let source = KeySource::new(secret, text(vector, "tenant"), epoch);
     let keys = source.keys(source.period(vector["timestamp_ms"].as_i64()).unwrap());
     let value = match vector.get("number") {
         Some(_) => Scalar::Number(text(vector, "number")),
@@ -56,7 +56,7 @@ fn a_keyring_s_secrets_are_those_of_the_vectors() {
     for vector in vectors {
         let epoch = Epoch::every_ms(vector["epoch_ms"].as_u64().unwrap());
         let secrets = keyring.get(text(vector, "name")).unwrap().clone();
-        let source = Pseudonyms::new(secrets, text(vector, "tenant"), epoch);
+        let source = KeySource::new(secrets, text(vector, "tenant"), epoch);
         let period = source.period(vector["timestamp_ms"].as_i64());
         let made = period.map(|period| made(&source.keys(period), "", Scalar::Text("ada")));
         assert_eq!(made.as_deref().ok(), vector["pseudonym"].as_str(), "{vector}");
@@ -83,7 +83,7 @@ fn epoch_keys(vector: &Value) -> EpochKeys {
     use Purpose::{Date, Digits, IpCryptoPan, IpDeterministic, IpNd, IpNdx, IpPrefix, Token};
     let purposes = [IpDeterministic, IpPrefix, IpCryptoPan, IpNd, IpNdx, Date, Digits, Token];
     let source =
-        Pseudonyms::new(secret, text(vector, "tenant"), epoch).with(purposes.into_iter().collect());
+        KeySource::new(secret, text(vector, "tenant"), epoch).with(purposes.into_iter().collect());
     source.keys(source.period(vector["timestamp_ms"].as_i64()).unwrap())
 }
 

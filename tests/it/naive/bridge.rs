@@ -7,7 +7,7 @@ use limpid::document::{Faults, Source};
 use limpid::engine::{Batch, Engine, Limits, Outcome, Route, TenantSource};
 use limpid::error::Reason;
 use limpid::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment, Strictness};
-use limpid::keys::{Epoch, EpochKeys, Pseudonyms, Purpose, Purposes, Secret, Secrets};
+use limpid::keys::{Epoch, EpochKeys, KeySource, Purpose, Purposes, Secret, Secrets};
 use limpid::policy::{Decides, HeaderName, OnMismatch, Plan, Policies, Rule};
 use limpid::record::{Raw, Record};
 use limpid::scan::Scanner;
@@ -92,9 +92,7 @@ pub fn plan_for(tenant: &str, policy: &Policy) -> Option<Plan> {
         header_rules,
         conditions: None,
         unlisted: policy.unlisted,
-        pseudonyms: Some(
-            Pseudonyms::new(secret, tenant, Epoch::every_ms(EPOCH_MS)).with(every_purpose()),
-        ),
+        keys: Some(KeySource::new(secret, tenant, Epoch::every_ms(EPOCH_MS)).with(every_purpose())),
     })
 }
 
@@ -266,7 +264,7 @@ fn every_purpose() -> Purposes {
 pub fn epoch_keys() -> EpochKeys {
     let epoch = Epoch::every_ms(EPOCH_MS);
     let source =
-        Pseudonyms::new(Secrets::from(Secret::new(SECRET)), TENANT, epoch).with(every_purpose());
+        KeySource::new(Secrets::from(Secret::new(SECRET)), TENANT, epoch).with(every_purpose());
     source.keys(source.period(Some(TIMESTAMP_MS)).expect("a time"))
 }
 
