@@ -32,7 +32,7 @@ mod compile;
 mod product;
 mod strictest;
 
-pub use strictest::Strictness;
+pub use strictest::{Keeps, Strictness, stricter};
 
 use crate::scan::prefetch;
 use automaton::Automaton;

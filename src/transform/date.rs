@@ -104,6 +104,29 @@ pub(super) static SPEC: Spec = Spec {
 };
 
 impl Date {
+    /// What is before the part that goes: years, months, days, hours …
+    pub(super) fn keeps(self) -> [u32; 3] {
+        let units = match self.to {
+            Unit::Second => 5,
+            Unit::Minute => 4,
+            Unit::Hour => 3,
+            Unit::Day => 2,
+            Unit::Month => 1,
+            Unit::Year => 0,
+        };
+        [units, 0, 0]
+    }
+
+    /// Dates that are moved in the same way have the same number.
+    pub(super) fn kind(self) -> u32 {
+        let epoch = match self.epoch {
+            Epoch::Nothing => 0,
+            Epoch::Seconds => 1,
+            Epoch::Milliseconds => 2,
+        };
+        u32::from(self.shift_days) * 3 + epoch
+    }
+
     pub(super) fn purpose(self) -> Option<Purpose> {
         (self.shift_days > 0).then_some(Purpose::Date)
     }

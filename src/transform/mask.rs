@@ -49,6 +49,11 @@ pub(super) static SPEC: Spec = Spec {
 };
 
 impl Mask {
+    /// Characters at either end; separators.
+    pub(super) fn keeps(self) -> [u32; 3] {
+        [self.first, self.last, self.keep_separators.into()]
+    }
+
     pub(super) fn apply(self, value: Scalar<'_>, out: &mut Out<'_>) -> Outcome {
         let text = match value {
             Scalar::Text("") | Scalar::Null => return Outcome::Unchanged,

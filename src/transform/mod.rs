@@ -30,7 +30,7 @@ pub use pseudonymize::{HASH_CHARS, spell_hash};
 pub use recent::Recent;
 pub use redact::{REDACTED, Redact};
 
-use crate::format::paths::OnContainer;
+use crate::format::paths::{Keeps, OnContainer};
 use crate::format::{Container, Out, Scalar};
 use crate::hash::Waiting;
 use crate::keys::{EpochKeys, Purpose};
@@ -372,6 +372,19 @@ impl Transform {
             (Self::EncryptDigits(digits), value) => digits.undo(value, keys, out),
             _ => Outcome::Mismatch,
         }
+    }
+
+    /// How much it keeps of a value, where that can be compared with others of its kind.
+    #[must_use]
+    pub fn keeps(&self) -> Option<Keeps> {
+        let (of, amounts) = match self {
+            Self::TruncateIp(truncate_ip) => (0, truncate_ip.keeps()),
+            Self::Mask(mask) => (1, mask.keeps()),
+            Self::Round(round) => (2, round.keeps()),
+            Self::Date(date) => (3 + date.kind(), date.keeps()),
+            _ => return None,
+        };
+        Some(Keeps { of, amounts })
     }
 
     /// Does it leave nothing of any value?

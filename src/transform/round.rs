@@ -34,6 +34,11 @@ pub(super) static SPEC: Spec = Spec {
 };
 
 impl Round {
+    /// Digits.
+    pub(super) fn keeps(self) -> [u32; 3] {
+        [u32::try_from(self.digits).unwrap_or(u32::MAX), 0, 0]
+    }
+
     pub(super) fn apply(self, text: &str, quoted: bool, out: &mut Out<'_>) -> Outcome {
         if let Some((kept, last)) = decimal::cut(text, self.digits) {
             if quoted {

@@ -60,6 +60,11 @@ pub(super) static SPEC: Spec = Spec {
 };
 
 impl TruncateIp {
+    /// Bits of either kind.
+    pub(super) fn keeps(self) -> [u32; 3] {
+        [self.v4.into(), self.v6.into(), 0]
+    }
+
     pub(super) fn apply(self, text: &str, out: &mut Out<'_>) -> Outcome {
         if let Some(address) = whole_v4(text) {
             let network = network_v4(address, self.v4);

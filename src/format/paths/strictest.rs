@@ -10,15 +10,48 @@
 use super::automaton::{Automaton, Says};
 use super::product::product;
 use super::{Here, OnContainer, RuleId, TooManyStates};
-use std::cmp::Reverse;
 
 /// What is known of a rule when two are compared.
 #[derive(Debug, Clone, Copy)]
 pub struct Strictness {
     /// What it does with containers.
     pub on_container: OnContainer,
-    /// Higher is stricter. Of two that are equal the lower rule counts.
+    /// Higher is stricter.
     pub rank: u8,
+    /// Of two of one rank, the one that keeps less is stricter, if that can be said.
+    pub keeps: Option<Keeps>,
+}
+
+/// How much a transform keeps of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keeps {
+    /// Only what has the same number here can be compared.
+    pub of: u32,
+    /// In several respects: one that keeps no more in any keeps no more.
+    pub amounts: [u32; 3],
+}
+
+impl Keeps {
+    /// Does it keep less than the other?
+    fn less(self, other: Self) -> bool {
+        let no_more = self.amounts.iter().zip(&other.amounts).all(|(own, other)| own <= other);
+        self.of == other.of && no_more && self.amounts != other.amounts
+    }
+}
+
+impl Strictness {
+    fn stricter_than(self, other: Self) -> bool {
+        let less = || self.keeps.zip(other.keeps).is_some_and(|(own, other)| own.less(other));
+        self.rank > other.rank || self.rank == other.rank && less()
+    }
+}
+
+/// The stricter of two rules; of two that are equal the lower. `rules` by number.
+#[must_use]
+pub fn stricter(rules: &[Strictness], first: RuleId, second: RuleId) -> RuleId {
+    let (low, high) = (first.min(second), first.max(second));
+    let of = |rule: RuleId| rules[usize::from(rule)];
+    if of(high).stricter_than(of(low)) { high } else { low }
 }
 
 /// Joins two automata; `rules` by number, the same rules in both.
@@ -97,8 +130,7 @@ impl Join<'_> {
     }
 
     fn stricter(&self, first: RuleId, second: RuleId) -> RuleId {
-        let key = |rule: RuleId| (self.rule(rule).rank, Reverse(rule));
-        if key(second) > key(first) { second } else { first }
+        stricter(self.rules, first, second)
     }
 
     fn rule(&self, rule: RuleId) -> Strictness {

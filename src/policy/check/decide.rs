@@ -14,7 +14,7 @@ use super::Lists;
 use super::when::{self, Active};
 use crate::document::{Fault, Reader, Source, Span};
 use crate::format::paths::{
-    OnContainer, Paths, RuleId, RulePath, Segment, Strictness, TooManyStates,
+    OnContainer, Paths, RuleId, RulePath, Segment, Strictness, TooManyStates, stricter,
 };
 use crate::limits::PATH_STATES_MAX;
 use crate::policy::conditions::{Conditions, View, When};
@@ -22,7 +22,6 @@ use crate::policy::path::{self, Flaw, Place};
 use crate::policy::syntax::{self, At};
 use crate::policy::{Decides, HeaderName, OnMismatch, Unlisted};
 use crate::transform::Shows;
-use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -59,6 +58,7 @@ fn strictness(lists: &Lists<'_>) -> Vec<Strictness> {
     let rest = Strictness {
         on_container: OnContainer::Take,
         rank: if lists.unlisted == Unlisted::Drop { DROP } else { TAKE },
+        keeps: None,
     };
     lists.all().map(of_rule).chain([rest]).collect()
 }
@@ -72,7 +72,8 @@ fn of_rule(rule: &syntax::Rule) -> Strictness {
     let Some(At { value: spec, .. }) = &rule.transform else {
         // What differs between two that read a text as JSON is what they do with one that is none.
         let shows_all = rule.decides == Decides::Value || rule.mismatch == OnMismatch::Keep;
-        return Strictness { on_container, rank: if shows_all { 0 } else { TAKE } };
+        let rank = if shows_all { 0 } else { TAKE };
+        return Strictness { on_container, rank, keeps: None };
     };
     let rank = match (on_container, spec.shows) {
         // The name that comes is not the one that came.
@@ -86,7 +87,8 @@ fn of_rule(rule: &syntax::Rule) -> Strictness {
         (_, Shows::Sameness) => 4,
         (_, Shows::Nothing) => TAKE,
     };
-    Strictness { on_container, rank }
+    let transform = rule.args.as_ref().and_then(|args| (spec.build)(args).ok());
+    Strictness { on_container, rank, keeps: transform.and_then(|transform| transform.keeps()) }
 }
 
 /// A path, read, with the rule that it belongs to.
@@ -379,8 +381,7 @@ impl Board<'_> {
     }
 
     fn stricter(&self, first: RuleId, second: RuleId) -> RuleId {
-        let key = |rule: RuleId| (self.strictness[usize::from(rule)].rank, Reverse(rule));
-        if key(second) > key(first) { second } else { first }
+        stricter(&self.strictness, first, second)
     }
 
     /// Who decides what where the rules that apply are these, or one of these.

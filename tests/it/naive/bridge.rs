@@ -39,7 +39,11 @@ pub fn plan_for(tenant: &str, policy: &Policy) -> Option<Plan> {
     let mut strictness: Vec<Strictness> = policy
         .rules
         .iter()
-        .map(|rule| Strictness { on_container: on_container(rule), rank: rule.strictness() })
+        .map(|rule| Strictness {
+            on_container: on_container(rule),
+            rank: rule.strictness(),
+            keeps: transform(&rule.action).keeps(),
+        })
         .collect();
     let mut rules: Vec<Rule> = policy
         .rules
@@ -68,7 +72,11 @@ pub fn plan_for(tenant: &str, policy: &Policy) -> Option<Plan> {
             on_container: OnContainer::Take,
             segments: vec![Segment::AnyName],
         });
-        strictness.push(Strictness { on_container: OnContainer::Take, rank: rank(&action) });
+        strictness.push(Strictness {
+            on_container: OnContainer::Take,
+            rank: rank(&action),
+            keeps: None,
+        });
         key_rule = key_rule.or(Some(rule));
         header_rules.push((HeaderName::Any, rule));
         let (transform, label) = (transform(&action), "unlisted".into());

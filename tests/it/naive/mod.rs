@@ -24,6 +24,7 @@ use limpid::error::Reason;
 use limpid::format::paths::Segment;
 use limpid::policy::{Decides, OnMismatch, Unlisted};
 use paths::Step;
+use std::cmp::Ordering;
 use std::fmt;
 use transforms::{Done, Keys, Scalar};
 
@@ -158,6 +159,38 @@ impl Rule {
     }
 }
 
+impl Rule {
+    /// Do both do the same, and this one keeps less in some respect and more in none?
+    fn keeps_less_than(&self, other: &Self) -> bool {
+        use forms::Form::{Date, MaskBetween};
+        let units = ["year", "month", "day", "hour", "minute", "second"];
+        let unit = |to: &str| units.iter().position(|unit| *unit == to).expect("a unit");
+        let pairs: Vec<(usize, usize)> = match (&self.action, &other.action) {
+            (Action::TruncateIp { v4, v6 }, Action::TruncateIp { v4: w4, v6: w6 }) => {
+                vec![((*v4).into(), (*w4).into()), ((*v6).into(), (*w6).into())]
+            }
+            (Action::Round { digits }, Action::Round { digits: others }) => {
+                vec![(*digits, *others)]
+            }
+            (
+                Action::Form(Date { to, epoch, shift_days }),
+                Action::Form(Date { to: unto, epoch: other_epoch, shift_days: other_days }),
+            ) if epoch == other_epoch && shift_days == other_days => vec![(unit(to), unit(unto))],
+            (one, other) => {
+                let masked = |action: &Action| match action {
+                    Action::Mask { first, last } => Some([*first, *last, 0]),
+                    Action::Form(MaskBetween { first, last }) => Some([*first, *last, 1]),
+                    _ => None,
+                };
+                let (Some(one), Some(other)) = (masked(one), masked(other)) else { return false };
+                one.into_iter().zip(other).collect()
+            }
+        };
+        pairs.iter().all(|(one, other)| one <= other)
+            && pairs.iter().any(|(one, other)| one < other)
+    }
+}
+
 /// Bounds on a record.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
@@ -193,6 +226,8 @@ pub enum Flaw {
     OpensForNothing,
     /// Where the base and a tenant's rule differ, the tenant's counts.
     BaseIsAdvice,
+    /// Where the base and a tenant's rule do the same, it does not matter how much they keep.
+    AnyAmount,
     /// What a rule takes beside something that an earlier rule leaves keeps its name.
     NamesBesideStay,
     /// What no rule names stays in spite of `unlisted: drop`.
@@ -233,7 +268,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// All of them, without [`Flaw::None`].
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::FirstDuplicateOnly,
         Self::KeySpelling,
         Self::LastRuleDecides,
@@ -242,6 +277,7 @@ impl Flaw {
         Self::OpensForNothing,
         Self::NamesBesideStay,
         Self::BaseIsAdvice,
+        Self::AnyAmount,
         Self::KeepsUnlisted,
         Self::LeavesSpace,
         Self::TreatsNull,
@@ -566,11 +602,20 @@ impl Walk<'_> {
     fn strictest<'r>(&self, rules: impl Iterator<Item = &'r Rule>) -> Option<&'r Rule> {
         let mut found: Option<&Rule> = None;
         for rule in rules {
-            let key = |rule: &Rule| {
+            let place = |rule: &Rule| {
                 let place = self.policy.rules.iter().position(|known| known == rule);
-                (rule.strictness(), std::cmp::Reverse(place.unwrap_or(usize::MAX)))
+                place.unwrap_or(usize::MAX)
             };
-            let stricter = |found: &Rule| key(rule) > key(found);
+            let less = |one: &Rule, other: &Rule| {
+                self.flaw != Flaw::AnyAmount && one.keeps_less_than(other)
+            };
+            let stricter = |found: &Rule| match rule.strictness().cmp(&found.strictness()) {
+                Ordering::Less => false,
+                Ordering::Greater => true,
+                Ordering::Equal => {
+                    less(rule, found) || !less(found, rule) && place(rule) < place(found)
+                }
+            };
             if found.is_none_or(stricter) || self.flaw == Flaw::BaseIsAdvice {
                 found = Some(rule);
             }
