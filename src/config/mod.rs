@@ -52,6 +52,8 @@ pub struct Config {
     /// librdkafka settings of every client (`bootstrap.servers` among them), then of consumers
     /// and producers alone. Secret ones (passwords) are resolved here and never shown.
     pub kafka: Settings,
+    /// Where clean and quarantine topics are, if that is another cluster.
+    pub clean_brokers: Option<String>,
     /// Settings of the consumers alone.
     pub consumer: Settings,
     /// Settings of the producers alone.
@@ -89,6 +91,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// Is it a raw topic?
+    #[must_use]
+    pub fn reads(&self, topic: &str) -> bool {
+        self.routes.iter().any(|route| route.topics.has(topic))
+    }
+
     /// Every `default_policy` names a tenant that has a policy.
     ///
     /// # Errors
@@ -187,12 +195,30 @@ pub struct RouteConfig {
 }
 
 /// A route's raw topics.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Topics {
     /// These.
     Listed(Vec<String>),
     /// Those whose whole name fits; the subset of syntax that POSIX and Rust read alike.
     Pattern(regex_lite::Regex),
+}
+
+impl Topics {
+    /// Is this one of them?
+    #[must_use]
+    pub fn has(&self, topic: &str) -> bool {
+        match self {
+            Self::Listed(names) => names.iter().any(|name| name == topic),
+            Self::Pattern(pattern) => whole(pattern, topic).is_some(),
+        }
+    }
+}
+
+/// The groups of a pattern that fits a whole name.
+#[must_use]
+pub fn whole<'t>(pattern: &regex_lite::Regex, name: &'t str) -> Option<regex_lite::Captures<'t>> {
+    let fits = |all: regex_lite::Match<'_>| all.len() == name.len();
+    pattern.captures(name).filter(|captures| captures.get(0).is_some_and(fits))
 }
 
 /// Where the tenant's name is, as configured.

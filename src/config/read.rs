@@ -41,7 +41,7 @@ pub fn read(source: &Arc<Source>, secrets: Secrets, faults: &mut Faults) -> Opti
 fn read_config(node: &Node, secrets: Secrets, reader: &mut Reader<'_>) -> Option<Config> {
     let base = Path::new(&reader.source.name).parent().unwrap_or(Path::new("")).to_owned();
     let mut top = Table::new(node, "the configuration", reader)?;
-    let brokers = top.need("brokers", reader);
+    let (brokers, clean_brokers) = (top.need("brokers", reader), top.take("clean_brokers"));
     let (group, instance) = (top.take("group"), top.take("group_instance"));
     let (delivery, tuning) = (top.take("delivery"), top.take("tuning"));
     let prefix = top.take("transactional_id_prefix");
@@ -63,12 +63,18 @@ fn read_config(node: &Node, secrets: Secrets, reader: &mut Reader<'_>) -> Option
     let consumer = settings(consumer.as_ref(), Client::Consumer, reader);
     let producer = settings(producer.as_ref(), Client::Producer, reader);
     let servers = brokers.and_then(|field| read_brokers(&field, reader));
+    let clean_servers = read_optional(clean_brokers, |field| read_brokers(field, reader));
     let group = group.map_or(Some(GROUP.to_owned()), |field| read_name(&field, GROUP_NAME, reader));
     let instance = read_optional(instance, |field| read_name(field, INSTANCE_NAME, reader));
     let delivery = delivery.map_or(Some(Delivery::ExactlyOnce), |field| {
         let words = [Delivery::ExactlyOnce, Delivery::AtLeastOnce];
         field.one_of(&["exactly_once", "at_least_once"], reader).map(|index| words[index])
     });
+    if let (Some(field), Some(Delivery::ExactlyOnce)) = (clean_brokers, delivery) {
+        reader
+            .fault("C021", field.name_span, "a transaction cannot span two clusters")
+            .hint("add `delivery: at_least_once`, or leave `clean_brokers` out");
+    }
     let tuning = tuning.map_or(Some(Tuning::default()), |field| {
         let words = [Tuning::Latency, Tuning::Throughput];
         field.one_of(&["latency", "throughput"], reader).map(|index| words[index])
@@ -91,6 +97,7 @@ fn read_config(node: &Node, secrets: Secrets, reader: &mut Reader<'_>) -> Option
 
     Some(Config {
         kafka: with_brokers(servers?, kafka),
+        clean_brokers: clean_servers?,
         consumer,
         producer,
         group: group?,
@@ -130,7 +137,8 @@ fn read_brokers(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<String> {
         }
     }
     if all.is_empty() {
-        reader.fault("C018", field.name_span, "`brokers` lists no broker").hint("`localhost:9092`");
+        let message = format!("`{}` lists no broker", field.name);
+        reader.fault("C018", field.name_span, message).hint("`localhost:9092`");
     }
     (!all.is_empty()).then(|| all.join(","))
 }

@@ -9,8 +9,8 @@ use std::path::Path;
 
 /// Settings that have a key of their own in the configuration.
 const OWN_KEY: &[(&str, &str)] = &[
-    ("bootstrap.servers", "set `brokers:` instead"),
-    ("metadata.broker.list", "set `brokers:` instead"),
+    ("bootstrap.servers", "set `brokers:` or `clean_brokers:` instead"),
+    ("metadata.broker.list", "set `brokers:` or `clean_brokers:` instead"),
 ];
 
 /// Reads `kafka:`, `consumer:` or `producer:`.

@@ -223,6 +223,7 @@ fn config(prefix: &str, brokers: &str) -> Result<Config> {
     let public_key = Some(PrivateKey::generate()?.public());
     Ok(Config {
         kafka: Settings(vec![("bootstrap.servers".into(), brokers.into())]),
+        clean_brokers: None,
         // When the lanes join apart, the simulated broker lets the group wait for nearly this long.
         consumer: Settings(vec![("session.timeout.ms".into(), "6000".into())]),
         producer: Settings::default(),

@@ -63,9 +63,9 @@ pub fn read_topic(
     mut each: impl FnMut(&Record<'_>) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
     // What was aborted is not there, whatever the service is told to read.
-    let consumer = reader(config, "read_committed")?;
+    let consumer = reader(config, topic, "read_committed")?;
     let mut open = partitions(config, topic, reach)?;
-    let all = reader(config, "read_uncommitted")?;
+    let all = reader(config, topic, "read_uncommitted")?;
     for (partition, end) in &mut open {
         *end = end_of(&all, topic, *partition)?;
         await_end(&consumer, topic, *partition, *end)?;
@@ -101,11 +101,8 @@ pub fn read_topic(
     Ok(())
 }
 
-fn reader(config: &Config, isolation: &str) -> Result<BaseConsumer> {
-    let mut set = settings::scout(config);
-    for (name, value) in &config.consumer.0 {
-        set.set(name, value);
-    }
+fn reader(config: &Config, topic: &str, isolation: &str) -> Result<BaseConsumer> {
+    let mut set = settings::reader(config, topic);
     set.set("group.id", &config.group)
         .set("isolation.level", isolation)
         .set("enable.auto.commit", "false")

@@ -158,6 +158,7 @@ pub fn producer(config: &Config, membership: &Membership) -> ClientConfig {
             .set("batch.size", smallest.clamp(1, 1_000_000).to_string());
     }
     pass_through(&mut set, &[&config.kafka, &config.producer]);
+    to_clean(&mut set, config);
     set.set("enable.idempotence", "true")
         .set("acks", "all")
         .set("delivery.report.only.error", "false")
@@ -204,12 +205,55 @@ pub struct MessageBytes {
     pub largest: usize,
 }
 
-/// The settings of the client that looks at topics at the start.
+/// A cluster; both are one, unless the configuration has `clean_brokers`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Where raw topics are.
+    Source,
+    /// Where clean and quarantine topics are.
+    Clean,
+}
+
+/// The settings of a client that looks at topics: common ones, and how consumers sign in at the
+/// source, producers on the clean side.
 #[must_use]
-pub fn scout(config: &Config) -> ClientConfig {
+pub fn scout(config: &Config, side: Side) -> ClientConfig {
     let mut set = every_client();
     pass_through(&mut set, &[&config.kafka]);
+    let own = match side {
+        Side::Source => &config.consumer,
+        Side::Clean => &config.producer,
+    };
+    for (name, value) in own.0.iter().filter(|(name, _)| signs_in(name)) {
+        set.set(name, value);
+    }
+    if side == Side::Clean {
+        to_clean(&mut set, config);
+    }
     set
+}
+
+/// The settings of a consumer that reads a topic for the command line, wherever that is.
+#[must_use]
+pub fn reader(config: &Config, topic: &str) -> ClientConfig {
+    let side = if config.reads(topic) { Side::Source } else { Side::Clean };
+    let mut set = scout(config, side);
+    for (name, value) in config.consumer.0.iter().filter(|(name, _)| !signs_in(name)) {
+        set.set(name, value);
+    }
+    set
+}
+
+fn to_clean(set: &mut ClientConfig, config: &Config) {
+    if let Some(brokers) = &config.clean_brokers {
+        set.set("bootstrap.servers", brokers);
+    }
+}
+
+fn signs_in(name: &str) -> bool {
+    ["security.", "sasl.", "ssl.", "enable.ssl.", "enable.sasl."]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
 }
 
 /// The settings of a replay's producer: one transactional id for all replays of a group.
@@ -221,6 +265,7 @@ pub fn replayer(config: &Config, message_bytes: Option<MessageBytes>) -> ClientC
         set.set("message.max.bytes", largest.to_string());
     }
     pass_through(&mut set, &[&config.kafka, &config.producer]);
+    to_clean(&mut set, config);
     set.set("enable.idempotence", "true").set("acks", "all").set(
         "transactional.id",
         format!("{}{}-replay", config.transactional_id_prefix, config.group),

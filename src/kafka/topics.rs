@@ -5,8 +5,8 @@
 //! clusters create it, with a number of partitions that nobody chose.
 
 use super::native::{Callbacks, Client, Code, millis};
-use super::settings::{self, MessageBytes};
-use crate::config::Config;
+use super::settings::{self, MessageBytes, Side};
+use crate::config::{Config, Topics};
 use crate::error::{Error, Result};
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::bindings as rd;
@@ -16,8 +16,16 @@ use std::ffi::CStr;
 use std::ptr;
 use std::time::Duration;
 
-/// A client that only looks.
+/// Looks at the cluster, or the two.
 pub struct Scout {
+    source: Looker,
+    /// If clean and quarantine topics are elsewhere.
+    clean: Option<Looker>,
+    raw: Vec<Topics>,
+}
+
+/// A client that only looks.
+struct Looker {
     client: Client,
     set: rdkafka::ClientConfig,
 }
@@ -26,30 +34,66 @@ pub struct Scout {
 pub type Listing = BTreeMap<String, usize>;
 
 impl Scout {
-    /// A scout for the configured cluster; it connects when it is asked.
+    /// A scout for what is configured; it connects when it is asked.
     ///
     /// # Errors
     /// The settings do not make a client.
     pub fn new(config: &Config) -> Result<Self> {
-        let set = settings::scout(config);
-        let kind = rd::rd_kafka_type_t::RD_KAFKA_CONSUMER;
-        Ok(Self { client: Client::new(kind, &set, &Callbacks::default())?, set })
+        let clean = || Looker::new(settings::scout(config, Side::Clean));
+        Ok(Self {
+            source: Looker::new(settings::scout(config, Side::Source))?,
+            clean: config.clean_brokers.is_some().then(clean).transpose()?,
+            raw: config.routes.iter().map(|route| route.topics.clone()).collect(),
+        })
     }
 
-    /// Does a broker answer?
+    /// Does a broker answer, of each cluster?
     ///
     /// # Errors
     /// None did in time.
     pub fn ping(&self, wait: Duration) -> Result<()> {
-        // Of the topics that this client works with, and it works with none.
-        self.metadata(false, wait, |_| ())
+        let mut lookers = [Some(&self.source), self.clean.as_ref()].into_iter().flatten();
+        lookers.try_for_each(|looker| looker.ping(wait))
     }
 
-    /// Lists the cluster's topics.
+    /// Lists the topics: of two clusters, the raw ones at the source, all others on the clean side.
     ///
     /// # Errors
     /// No broker answered in time.
     pub fn list(&self, wait: Duration) -> Result<Listing> {
+        let source = self.source.list(wait)?;
+        let Some(clean) = &self.clean else { return Ok(source) };
+        let raw = |topic: &str| self.raw.iter().any(|topics| topics.has(topic));
+        let mut all = clean.list(wait)?;
+        all.retain(|topic, _| !raw(topic));
+        all.extend(source.into_iter().filter(|(topic, _)| raw(topic)));
+        Ok(all)
+    }
+
+    /// Asks for `max.message.bytes` of topics that are written to; those that may not be asked are
+    /// left out.
+    #[must_use]
+    pub fn message_bytes(&self, topics: &[&str], wait: Duration) -> BTreeMap<String, usize> {
+        let looker = self.clean.as_ref().unwrap_or(&self.source);
+        looker.describe(topics, wait).unwrap_or_else(|error| {
+            tracing::info!("max.message.bytes is taken as usual: {error}");
+            BTreeMap::new()
+        })
+    }
+}
+
+impl Looker {
+    fn new(set: rdkafka::ClientConfig) -> Result<Self> {
+        let kind = rd::rd_kafka_type_t::RD_KAFKA_CONSUMER;
+        Ok(Self { client: Client::new(kind, &set, &Callbacks::default())?, set })
+    }
+
+    fn ping(&self, wait: Duration) -> Result<()> {
+        // Of the topics that this client works with, and it works with none.
+        self.metadata(false, wait, |_| ())
+    }
+
+    fn list(&self, wait: Duration) -> Result<Listing> {
         self.metadata(true, wait, |metadata| {
             let count = usize::try_from(metadata.topic_cnt).unwrap_or(0);
             // SAFETY: the answer holds so many topics; names are NUL-terminated.
@@ -96,15 +140,6 @@ impl Scout {
             rd::rd_kafka_metadata_destroy(metadata);
             Ok(told)
         }
-    }
-
-    /// Asks for `max.message.bytes` of topics; those that may not be asked are left out.
-    #[must_use]
-    pub fn message_bytes(&self, topics: &[&str], wait: Duration) -> BTreeMap<String, usize> {
-        self.describe(topics, wait).unwrap_or_else(|error| {
-            tracing::info!("max.message.bytes is taken as usual: {error}");
-            BTreeMap::new()
-        })
     }
 
     fn describe(&self, topics: &[&str], wait: Duration) -> Result<BTreeMap<String, usize>> {

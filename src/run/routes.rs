@@ -1,8 +1,7 @@
 //! Routes, resolved: for a source topic, what the engine needs to know and where its records go.
 
-use crate::config::{Config, RouteConfig, TenantConfig, Topics};
+use crate::config::{Config, RouteConfig, TenantConfig, Topics, whole};
 use crate::engine::{FieldPath, Route, TenantSource};
-use regex_lite::{Captures, Regex};
 use std::sync::Arc;
 
 /// The routes of the configuration.
@@ -81,9 +80,7 @@ fn topics(topics: &Topics) -> Vec<String> {
 
 fn clean_topic(route: &RouteConfig, topic: &str) -> Option<String> {
     match &route.topics {
-        Topics::Listed(names) => {
-            names.iter().any(|name| name == topic).then(|| route.clean.clone())
-        }
+        Topics::Listed(_) => route.topics.has(topic).then(|| route.clean.clone()),
         Topics::Pattern(pattern) => {
             let captures = whole(pattern, topic)?;
             let mut clean = String::new();
@@ -91,12 +88,6 @@ fn clean_topic(route: &RouteConfig, topic: &str) -> Option<String> {
             Some(clean)
         }
     }
-}
-
-fn whole<'t>(pattern: &Regex, topic: &'t str) -> Option<Captures<'t>> {
-    pattern
-        .captures(topic)
-        .filter(|captures| captures.get(0).is_some_and(|all| all.len() == topic.len()))
 }
 
 fn tenant_source(tenant: &TenantConfig, topic: &str) -> TenantSource {
@@ -115,6 +106,7 @@ fn tenant_source(tenant: &TenantConfig, topic: &str) -> TenantSource {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use regex_lite::Regex;
 
     fn route(topics: Topics, clean: &str, tenant: TenantConfig) -> RouteConfig {
         RouteConfig { name: "r".into(), topics, clean: clean.into(), tenant, default_policy: None }

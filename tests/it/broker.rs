@@ -5,6 +5,7 @@
 
 use limpid::config;
 use limpid::error::{Fate, Reason};
+use limpid::kafka::reader::{Reach, read_topic};
 use limpid::reload::Start;
 use limpid::run::{self, Stop, Summary};
 use limpid::telemetry::{Health, Metrics};
@@ -19,6 +20,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -43,6 +45,31 @@ fn simulated_whole_way() {
     let mock = MockCluster::new(1).unwrap();
     let scene = Scene::on_mock(&mock, "way");
     whole_way(&scene);
+}
+
+/// Each cluster has topics of the other's names, too narrow: whoever looks at the wrong one fails.
+#[test]
+fn simulated_clean_topics_on_a_cluster_of_their_own() {
+    let (source, clean) = (MockCluster::new(1).unwrap(), MockCluster::new(1).unwrap());
+    let mut scene = Scene::new(source.bootstrap_servers(), "two");
+    scene.clean_brokers = clean.bootstrap_servers();
+    source.create_topic(&scene.raw, PARTITIONS, 1).unwrap();
+    clean.create_topic(&scene.raw, 1, 1).unwrap();
+    for topic in [&scene.clean, &scene.quarantine] {
+        source.create_topic(topic, 1, 1).unwrap();
+        clean.create_topic(topic, PARTITIONS, 1).unwrap();
+    }
+    let brokers = &scene.clean_brokers;
+    scene.configure(&format!("delivery: at_least_once\nclean_brokers: \"{brokers}\"\n"));
+    whole_way(&scene);
+    let config = config::load(&scene.config()).unwrap();
+    let mut withheld = 0;
+    read_topic(&config, &scene.quarantine, Reach::Whole, |_| {
+        withheld += 1;
+        Ok(ControlFlow::Continue(()))
+    })
+    .unwrap();
+    assert_eq!(withheld, scene.read(&scene.quarantine).len());
 }
 
 #[test]
@@ -323,6 +350,8 @@ fn first_seen(clean: &[Got]) -> Vec<usize> {
 
 /// Topics, policies and a configuration of one test.
 struct Scene {
+    /// Where what is written to is.
+    clean_brokers: String,
     brokers: String,
     raw: String,
     clean: String,
@@ -342,6 +371,7 @@ impl Scene {
         let since = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
         let id = format!("{name}-{since}-{number}");
         let scene = Self {
+            clean_brokers: brokers.clone(),
             brokers,
             raw: format!("raw-{id}"),
             clean: format!("clean-{id}"),
@@ -513,9 +543,10 @@ impl Scene {
         clean
     }
 
-    /// All committed records of a topic.
+    /// All committed records of a topic that is written to.
     fn read(&self, topic: &str) -> Vec<Got> {
         let mut client = self.client();
+        client.set("bootstrap.servers", &self.clean_brokers);
         client.set("group.id", &self.group).set("enable.auto.commit", "false");
         client.set("isolation.level", "read_committed").set("enable.partition.eof", "true");
         let reader: BaseConsumer = client.create().unwrap();

@@ -323,6 +323,7 @@ fn config() -> Config {
         group_instance: None,
         delivery: Delivery::AtLeastOnce,
         tuning: Tuning::default(),
+        clean_brokers: None,
         transactional_id_prefix: "limpid-".into(),
         routes: vec![RouteConfig {
             name: "web".into(),

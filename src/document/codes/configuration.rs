@@ -207,4 +207,16 @@ pub(super) static CODES: &[Code] = &[
         wrong: "brokers: localhost:9092\npolicies: policies\nquarantine: {topic: q}\nroutes: []\n",
         right: routes!("{name: web, topics: [raw.web], clean: clean.web, tenant: key}"),
     },
+    Code {
+        code: "C021",
+        title: "two clusters, and exactly once",
+        explanation: "Records and the offsets that were read become true together in one Kafka \
+            transaction, and a transaction is one cluster's. With clean topics on another one \
+            (`clean_brokers`) delivery is at least once, and the configuration has to say so.",
+        wrong: "brokers: a:9092\nclean_brokers: b:9092\npolicies: policies\nquarantine: {topic: q}\n\
+            routes: [{name: web, topics: [raw.web], clean: clean.web, tenant: key}]\n",
+        right: "brokers: a:9092\nclean_brokers: b:9092\ndelivery: at_least_once\npolicies: policies\n\
+            quarantine: {topic: q}\n\
+            routes: [{name: web, topics: [raw.web], clean: clean.web, tenant: key}]\n",
+    },
 ];
