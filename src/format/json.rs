@@ -17,7 +17,13 @@
 //!   read back two at a time, which the processor waits for. Audit events 1,445 ns, 1,247 without;
 //! - a bitmask of the names' lengths before the look-up: half of the names pass it, and a look-up that
 //!   misses costs no more than the mask;
-//! - splitting URLs and queries with closures over bytes instead of memchr: 119 ns a URL, not 83.
+//! - splitting URLs and queries with closures over bytes instead of memchr: 119 ns a URL, not 83;
+//! - names compared as two words of eight bytes, not one of sixteen: 894 ns a record, 876 with the one;
+//!   or chosen without a branch: 896 and 884.
+//!
+//! What is left is instructions, some 13,100 a record at four in each cycle: 95 a member for its name and
+//! what follows it, 60 between a rule and its transform. Linked as one (`lto = "fat"`) they take 4 % less
+//! time, and the bench 97 s of CPU to build, not 31; not done.
 //!
 //! Taking out a member or element also takes a separator. Rule: with a sibling kept before it,
 //! everything from that sibling's end to its own end goes; without one, everything from its start
