@@ -1,5 +1,6 @@
 //! `limpid explain`: it tells what the engine does, not what it might do.
 
+use crate::cli::run_in;
 use limpid::document::{Faults, Show, Source};
 use limpid::engine::Limits;
 use limpid::error::Reason;
@@ -7,9 +8,7 @@ use limpid::explain::{Explained, Explainer, Fate};
 use limpid::keys::{Keyring, Secret};
 use limpid::policy::{self, CompiledPolicy, Policies, trial};
 use limpid::record::{NO_HEADERS, Raw, Record};
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 /// Record time of a policy's tests.
@@ -295,14 +294,7 @@ fn what_withholds_a_record_is_told() {
 }
 
 fn limpid(dir: &Path, args: &[&str], input: &str) -> (Option<i32>, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_limpid"));
-    command.args(args).current_dir(dir).stdin(Stdio::piped());
-    let mut child =
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("limpid runs");
-    child.stdin.take().expect("its input").write_all(input.as_bytes()).expect("it reads");
-    let Output { status, stdout, stderr } = child.wait_with_output().expect("it ends");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    (status.code(), text(stdout), text(stderr))
+    run_in(dir, args, input.as_bytes()).told()
 }
 
 #[test]
