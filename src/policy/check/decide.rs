@@ -401,7 +401,9 @@ impl Board<'_> {
         reader: &mut Reader<'_>,
     ) -> Option<View> {
         let mut columns: Vec<Column> = Vec::new();
+        let mut applies: Active = vec![false; self.lists.len()];
         for active in cases {
+            applies.iter_mut().zip(active).for_each(|(applies, active)| *applies |= active);
             for (list, rest) in [(self.base, None), (self.own, self.rest)] {
                 let column = column(list, rest, active);
                 if !columns.contains(&column) {
@@ -414,7 +416,8 @@ impl Board<'_> {
             return None;
         };
         let key_rule = self.part(&columns, |place| *place == Place::Key);
-        Some(View { paths: paths.into(), key_rule, header_rules: self.headers(&columns) })
+        let header_rules = self.headers(&columns);
+        Some(View { paths: paths.into(), applies, key_rule, header_rules })
     }
 
     fn paths(&self, columns: &[Column]) -> Result<Paths, TooManyStates> {
