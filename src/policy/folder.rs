@@ -71,11 +71,18 @@ fn list(dir: &Path) -> std::io::Result<Files> {
             list.push(path);
         }
     }
-    // By their bytes: paths compare by their parts, ten times as slowly.
+    // By their bytes, for paths compare by their parts, ten times as slowly; and by those behind the
+    // folder's name, which is all of theirs.
+    let folder = dir.as_os_str().len();
     for list in [&mut files.policies, &mut files.shared] {
-        list.sort_unstable_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
+        list.sort_unstable_by(|a, b| behind(folder, a).cmp(behind(folder, b)));
     }
     Ok(files)
+}
+
+/// A path's bytes behind so many.
+fn behind(count: usize, path: &Path) -> &[u8] {
+    path.as_os_str().as_encoded_bytes().get(count..).unwrap_or_default()
 }
 
 /// The folder in which a file stands.

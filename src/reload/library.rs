@@ -31,7 +31,9 @@ pub struct Library {
     folder: PathBuf,
     keyring: Option<SecretSource>,
     keys: Option<Arc<Keyring>>,
-    held: HashMap<OsString, Held>,
+    /// By path. Each is looked up several times a load, and they are the operator's: the quick hash is
+    /// safe.
+    held: HashMap<OsString, Held, foldhash::fast::RandomState>,
     alike: Alike,
     /// What the files that policies share held at the last load.
     shared: Option<SharedTexts>,
@@ -109,7 +111,7 @@ impl Library {
             folder: folder.into(),
             keyring,
             keys: None,
-            held: HashMap::new(),
+            held: HashMap::default(),
             alike: Alike::default(),
             shared: None,
             changed: true,

@@ -43,12 +43,9 @@ impl Stamp {
         let path = path.as_os_str().as_encoded_bytes();
         hasher.update(&(path.len() as u64).to_le_bytes()).update(path);
         let ((modified, modified_ns), (changed, changed_ns)) = (self.modified, self.changed);
-        for number in [self.device, self.inode, self.bytes] {
-            hasher.update(&number.to_le_bytes());
-        }
-        for number in [modified, modified_ns, changed, changed_ns] {
-            hasher.update(&number.to_le_bytes());
-        }
+        let identity = [self.device, self.inode, self.bytes].map(u64::to_le_bytes);
+        let times = [modified, modified_ns, changed, changed_ns].map(i64::to_le_bytes);
+        hasher.update(identity.as_flattened()).update(times.as_flattened());
     }
 }
 

@@ -1,7 +1,7 @@
 //! `limpid check` as a user meets it: what it says, where, and its exit code.
 
+use crate::cli::{run, run_in};
 use std::path::Path;
-use std::process::{Command, Output};
 use tempfile::TempDir;
 
 const FINE: &str = "tenant: acme\nversion: 3\nrules:\n  - {fields: email, do: drop}\n\
@@ -20,11 +20,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 }
 
 fn check(dir: &Path, args: &[&str]) -> (Option<i32>, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_limpid"));
-    let Output { status, stdout, stderr } =
-        command.arg("check").args(args).current_dir(dir).output().expect("limpid runs");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    (status.code(), text(stdout), text(stderr))
+    run_in(dir, &[&["check"], args].concat(), b"").told()
 }
 
 #[test]
@@ -76,9 +72,9 @@ fn a_tenant_with_two_policies() {
 fn keys_are_looked_up_in_the_keyring() {
     let dir = folder(&[("gamma.yaml", KEYED)]);
     let new = |name: &str| {
-        let made = Command::new(env!("CARGO_BIN_EXE_limpid")).args(["keys", "new", name]).output();
+        let made = run(&["keys", "new", name], b"");
         let file = dir.path().join(name);
-        std::fs::write(&file, made.expect("limpid runs").stdout).expect("a keyring");
+        std::fs::write(&file, made.stdout).expect("a keyring");
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

@@ -36,9 +36,26 @@ pub struct Run {
     pub stderr: String,
 }
 
+impl Run {
+    /// Exit code, standard output, standard error.
+    pub fn told(self) -> (Option<i32>, String, String) {
+        (self.code, self.stdout, self.stderr)
+    }
+}
+
 /// Runs the program to its end with this standard input.
 pub fn run(args: &[&str], input: &[u8]) -> Run {
+    ended(limpid(args), input)
+}
+
+/// As [`run`], in this folder.
+pub fn run_in(dir: &Path, args: &[&str], input: &[u8]) -> Run {
     let mut command = limpid(args);
+    command.current_dir(dir);
+    ended(command, input)
+}
+
+fn ended(mut command: Command, input: &[u8]) -> Run {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();

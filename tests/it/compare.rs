@@ -1,12 +1,12 @@
 //! `limpid diff` as a user meets it: what it reports, what it keeps to itself, its exit code; over
 //! files and over a topic.
 
+use crate::cli::run_in;
 use rdkafka::ClientConfig;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Command, Output};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -26,11 +26,7 @@ fn folder(new: &str) -> TempDir {
 }
 
 fn diff(dir: &Path, args: &[&str]) -> (Option<i32>, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_limpid"));
-    command.args(["diff", "old.yaml", "new.yaml"]).args(args).current_dir(dir);
-    let Output { status, stdout, stderr } = command.output().expect("limpid runs");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    (status.code(), text(stdout), text(stderr))
+    run_in(dir, &[&["diff", "old.yaml", "new.yaml"], args].concat(), b"").told()
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `limpid explain`: it tells what the engine does, not what it might do.
 
+use crate::cli::run_in;
 use limpid::document::{Faults, Show, Source};
 use limpid::engine::Limits;
 use limpid::error::Reason;
@@ -7,9 +8,7 @@ use limpid::explain::{Explained, Explainer, Fate};
 use limpid::keys::{Keyring, Secret};
 use limpid::policy::{self, CompiledPolicy, Policies, trial};
 use limpid::record::{NO_HEADERS, Raw, Record};
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 /// Record time of a policy's tests.
@@ -295,14 +294,7 @@ fn what_withholds_a_record_is_told() {
 }
 
 fn limpid(dir: &Path, args: &[&str], input: &str) -> (Option<i32>, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_limpid"));
-    command.args(args).current_dir(dir).stdin(Stdio::piped());
-    let mut child =
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("limpid runs");
-    child.stdin.take().expect("its input").write_all(input.as_bytes()).expect("it reads");
-    let Output { status, stdout, stderr } = child.wait_with_output().expect("it ends");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    (status.code(), text(stdout), text(stderr))
+    run_in(dir, args, input.as_bytes()).told()
 }
 
 #[test]
@@ -393,4 +385,20 @@ fn a_rule_that_is_not_for_this_record_is_told() {
     assert!(shown.contains("passed by: rule 1 drop names it too (`user`, line 4)"), "{shown}");
     let shown = explain(policy, r#"{"event":"login","user":"Jo"}"#).to_string();
     assert!(shown.contains("user  rule 1 drop (`user`, line 4)\n  - \"Jo\"\n"), "{shown}");
+}
+
+/// Nor is one told to come too late, or to nearly name something, that is not for this record.
+#[test]
+fn what_is_not_for_this_record_is_not_late_and_not_near() {
+    let policy = "tenant: acme\nversion: 1\nrules:\n  \
+                  - {fields: user.name, do: mask}\n  \
+                  - {fields: user, do: drop, when: {event: {is: login, exists: true}}}\n  \
+                  - {fields: emial, do: drop, when: {event: {is: login, exists: true}}}\n";
+    let told = |event: &str| {
+        let event = format!(r#"{{"event":"{event}","user":{{"name":"Jo"}},"email":"x"}}"#);
+        let shown = explain(policy, &event).to_string();
+        (shown.contains("too late: rule 2"), shown.contains("nearly: rule 3"))
+    };
+    assert_eq!(told("view"), (false, false));
+    assert_eq!(told("login"), (true, true));
 }

@@ -1,7 +1,7 @@
 //! `limpid test` as a user meets it: what it runs, what it prints, the report, its exit code.
 
+use crate::cli::run_in;
 use std::path::Path;
-use std::process::{Command, Output};
 use tempfile::TempDir;
 
 const POLICY: &str = "tenant: acme\nversion: 1\nrules:\n  - {fields: email, do: drop}\ntests:\n  \
@@ -19,11 +19,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 }
 
 fn test(dir: &Path, args: &[&str]) -> (Option<i32>, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_limpid"));
-    let Output { status, stdout, stderr } =
-        command.arg("test").args(args).current_dir(dir).output().expect("limpid runs");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    (status.code(), text(stdout), text(stderr))
+    run_in(dir, &[&["test"], args].concat(), b"").told()
 }
 
 #[test]
