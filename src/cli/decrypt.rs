@@ -31,10 +31,10 @@ pub struct Args {
     /// change by time
     #[arg(long, value_name = "TIME", value_parser = time, allow_hyphen_values = true)]
     at: Option<i64>,
-    /// The number of the rule that encrypted them, from 1, as `explain` shows it; needed if several
-    /// rules encrypt
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    rule: Option<u16>,
+    /// The rule that encrypted them, as `explain` shows it: its number from 1, or `base 1`; needed if
+    /// several rules encrypt
+    #[arg(long, value_name = "N")]
+    rule: Option<String>,
     /// The values stood as JSON numbers, without quotes
     #[arg(long)]
     number: bool,
@@ -50,7 +50,7 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     crate::run::hush_panics();
     let keyring = Keyring::load(&args.keys)?;
     let plan = policy_file::compiled(&args.policy, Some(&keyring))?.plan;
-    let rule = rule(&plan, args.rule)?;
+    let rule = rule(&plan, args.rule.as_deref())?;
     let keys = keys(&plan, args.at)?;
     let mut disclosure = Disclosure::open(&args.authority)?;
     for text in asked(&args.values, "values")? {
@@ -61,13 +61,13 @@ pub fn main(args: &Args) -> Result<ExitCode> {
     Ok(disclosure.end("no values that this rule makes"))
 }
 
-/// The rule of that number, or the only one that can be undone.
-fn rule(plan: &Plan, number: Option<u16>) -> Result<&Rule> {
+/// The rule that is called so, or the only one that can be undone.
+fn rule<'p>(plan: &'p Plan, called: Option<&str>) -> Result<&'p Rule> {
     let undoes: Vec<&Rule> = plan.rules.iter().filter(|rule| rule.transform.undoes()).collect();
     let labels: Vec<&str> = undoes.iter().map(|rule| rule.label.as_str()).collect();
-    let numbered =
-        |rule: &&&Rule| rule.label.split(' ').next().and_then(|of| of.parse().ok()) == number;
-    match (number, undoes.as_slice()) {
+    // A label is what the rule is called, and its transform.
+    let is = |rule: &&&Rule| rule.label.rsplit_once(' ').map(|(name, _)| name) == called;
+    match (called, undoes.as_slice()) {
         (_, []) => Err(Error::usage(
             "no rule of this policy encrypts addresses or digits; tokens are for `limpid reveal`",
         )),
@@ -76,8 +76,8 @@ fn rule(plan: &Plan, number: Option<u16>) -> Result<&Rule> {
             "several rules encrypt: say which with `--rule`: {}",
             labels.join(", ")
         ))),
-        (Some(number), _) => undoes.iter().find(numbered).copied().ok_or_else(|| {
-            Error::usage(format!("rule {number} encrypts nothing; these do: {}", labels.join(", ")))
+        (Some(name), _) => undoes.iter().find(is).copied().ok_or_else(|| {
+            Error::usage(format!("rule {name} encrypts nothing; these do: {}", labels.join(", ")))
         }),
     }
 }

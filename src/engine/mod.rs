@@ -168,7 +168,11 @@ impl Engine {
         let value = record.value.map(Raw::expose);
         let decides = match &plan.conditions {
             None => Decides::always(plan),
-            Some(asked) => self.fields.view(asked, record, depth, &mut self.scratch)?.into(),
+            Some(asked) => {
+                let view = self.fields.view(asked, record, depth, &mut self.scratch)?;
+                watch.applies(&view.applies);
+                view.into()
+            }
         };
         let keys = epoch_keys(&mut self.keys[slot], plan, record.timestamp_ms)?;
         let batch::Open { out: mut parts, rules, waiting } = batch.parts(policies, slot);

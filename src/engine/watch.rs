@@ -45,6 +45,9 @@ pub trait Watch {
     /// object may come after those about values inside, and then counts instead of them.
     fn at(&mut self, at: At);
 
+    /// Which rules may apply to the record, by number; not told where all do.
+    fn applies(&mut self, rules: &[bool]);
+
     /// The text that begins at this byte of the record's value is read as JSON.
     fn opened(&mut self, start: usize);
 
@@ -58,6 +61,9 @@ impl Watch for () {
 
     #[inline]
     fn at(&mut self, _: At) {}
+
+    #[inline]
+    fn applies(&mut self, _: &[bool]) {}
 
     #[inline]
     fn opened(&mut self, _: usize) {}

@@ -221,6 +221,8 @@ pub struct Trace {
     decisions: HashMap<At, Decision>,
     /// Where the texts begin that were read as JSON.
     opened: HashSet<usize>,
+    /// By rule, whether it may apply; none: all do.
+    applies: Vec<bool>,
     at: Option<At>,
 }
 
@@ -240,6 +242,10 @@ impl Watch for Trace {
 
     fn at(&mut self, at: At) {
         self.at = Some(at);
+    }
+
+    fn applies(&mut self, rules: &[bool]) {
+        self.applies = rules.to_vec();
     }
 
     fn opened(&mut self, start: usize) {
@@ -264,6 +270,10 @@ impl Trace {
     #[must_use]
     pub fn decision(&self, at: At) -> Option<&Decision> {
         self.decisions.get(&at)
+    }
+
+    fn may_apply(&self, rule: RuleId) -> bool {
+        self.applies.get(usize::from(rule)).is_none_or(|applies| *applies)
     }
 
     /// Where the texts begin that were read as JSON.
@@ -504,7 +514,10 @@ impl<'a> Asked<'a> {
         let names = |path: usize| holds(&self.found[path]);
         let mut value = self.value(node.path.to_string(), before, decision, &names);
         if decision.is_none() {
-            let near = self.near.iter().filter(|(_, found, _)| holds(found));
+            let paths = &self.explainer.paths;
+            let applies = |path: usize| self.trace.may_apply(paths[path].written.rule);
+            let near = self.near.iter();
+            let near = near.filter(|(path, found, _)| holds(found) && applies(*path));
             value.near =
                 near.map(|(path, _, meant)| (self.explainer.named(*path), meant.clone())).collect();
         }
@@ -535,7 +548,8 @@ impl<'a> Asked<'a> {
             let others = others.filter(|&path| wanted(paths[path].written.rule));
             others.map(|path| self.explainer.named(path)).collect()
         };
-        let late = others(&|other| rule.is_some_and(|rule| rule < other));
+        let too_late = |other| rule.is_some_and(|rule| rule < other);
+        let late = others(&|other| too_late(other) && self.trace.may_apply(other));
         let passed_by = others(&|other| rule.is_none_or(|rule| other < rule));
         Value {
             path,

@@ -7,6 +7,8 @@
 mod decide;
 mod when;
 
+pub use decide::paths;
+
 use super::shared::Base;
 use super::syntax::{self, At};
 use super::{Decides, OnMismatch, Plan, Rule, Unlisted};

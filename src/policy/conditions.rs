@@ -94,6 +94,8 @@ pub struct Tested {
 pub struct View {
     /// In the value.
     pub paths: Arc<Paths>,
+    /// By rule: may it apply to such a record at all?
+    pub applies: Vec<bool>,
     /// The record's key.
     pub key_rule: Option<RuleId>,
     /// Headers; the first that fits.

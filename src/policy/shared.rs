@@ -10,7 +10,7 @@
 //! two files, not in ten.
 
 use super::syntax::{self, At, Rule};
-use super::{Unlisted, folder};
+use super::{Unlisted, check, folder};
 use crate::document::{
     self, Entry, Faults, Field, Kind, Node, Reader, Source, Span, Table, listed, nearest,
 };
@@ -126,8 +126,11 @@ fn base(root: &Node, source: Arc<Source>, faults: &mut Faults) -> Option<Base> {
     let unlisted = table.take("unlisted").and_then(|field| syntax::unlisted(&field, &mut reader));
     let rules = table.need("rules", &mut reader).and_then(|field| field.list(&mut reader));
     let rules = rules.unwrap_or_default();
-    let rules = rules.iter().filter_map(|item| syntax::rule(item.node, &mut reader)).collect();
+    let rules = rules.iter().filter_map(|item| syntax::rule(item.node, &mut reader));
+    let rules: Vec<Rule> = rules.collect();
     table.finish(&mut reader);
+    // All that is wrong with it at once, and once for all policies of the folder.
+    rules.iter().for_each(|rule| check::paths(rule, reader.faults));
     Some(Base { source, rules, unlisted })
 }
 

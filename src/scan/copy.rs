@@ -79,8 +79,10 @@ mod tests {
     #[test]
     fn every_stretch_is_copied_exactly() {
         let input: Vec<u8> = (0..=255).collect();
-        for start in 0..=input.len() {
-            for end in start..=input.len() {
+        // Miri takes a thousand times as long.
+        let step = if cfg!(miri) { 15 } else { 1 };
+        for start in (0..=input.len()).step_by(step) {
+            for end in (start..=input.len()).step_by(step) {
                 let mut out = b"before".to_vec();
                 append(&mut out, &input, start, end);
                 append(&mut out, &input, 7, 9);

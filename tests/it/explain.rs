@@ -386,3 +386,19 @@ fn a_rule_that_is_not_for_this_record_is_told() {
     let shown = explain(policy, r#"{"event":"login","user":"Jo"}"#).to_string();
     assert!(shown.contains("user  rule 1 drop (`user`, line 4)\n  - \"Jo\"\n"), "{shown}");
 }
+
+/// Nor is one told to come too late, or to nearly name something, that is not for this record.
+#[test]
+fn what_is_not_for_this_record_is_not_late_and_not_near() {
+    let policy = "tenant: acme\nversion: 1\nrules:\n  \
+                  - {fields: user.name, do: mask}\n  \
+                  - {fields: user, do: drop, when: {event: {is: login, exists: true}}}\n  \
+                  - {fields: emial, do: drop, when: {event: {is: login, exists: true}}}\n";
+    let told = |event: &str| {
+        let event = format!(r#"{{"event":"{event}","user":{{"name":"Jo"}},"email":"x"}}"#);
+        let shown = explain(policy, &event).to_string();
+        (shown.contains("too late: rule 2"), shown.contains("nearly: rule 3"))
+    };
+    assert_eq!(told("view"), (false, false));
+    assert_eq!(told("login"), (true, true));
+}

@@ -268,6 +268,12 @@ fn what_decrypt_is_not_told_it_asks_for() {
     refused(CAFE, &["--at", "2026-01-15"], "`--rule`: 1 encrypt_ip, 2 encrypt_ip");
     refused(ACME, &["--at", "2026-01-15"], "no rule of this policy encrypts");
     refused(&format!("{CAFE}  - {{fields: x, do: drop}}\n"), &["--rule", "8"], "rule 8 encrypts");
+    fs::write(scene.path("_base.yaml"), "rules:\n  - {fields: peer, do: encrypt_ip}\n").unwrap();
+    refused(CAFE, &["--rule", "0"], "these do: base 1 encrypt_ip, 1 encrypt_ip");
+    let at = ["--at", "2026-01-15", "--rule", "base 1", "2001:db8::1"];
+    assert_eq!(scene.decrypt(CAFE, &at, "").code, Some(0));
+    fs::remove_file(scene.path("_base.yaml")).unwrap();
+    fs::remove_file(scene.path("log")).unwrap();
     let one = "tenant: cafe\nversion: 1\nkey: acme\nrules:\n  - {fields: ip, do: encrypt_ip}\n";
     let clean = scene.encrypted(one, r#"{"ip":"192.0.2.1"}"#);
     let done = scene.decrypt(one, &[clean["ip"].as_str().unwrap()], "");

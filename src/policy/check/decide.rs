@@ -12,7 +12,7 @@
 
 use super::Lists;
 use super::when::{self, Active};
-use crate::document::{Fault, Reader, Source, Span};
+use crate::document::{Fault, Faults, Reader, Source, Span};
 use crate::format::paths::{
     OnContainer, Paths, RuleId, RulePath, Segment, Strictness, TooManyStates, stricter,
 };
@@ -146,26 +146,38 @@ fn places<'a>(lists: &Lists<'a>, reader: &mut Reader<'_>) -> Vec<Named<'a>> {
     for (rule, number) in lists.all().zip(0..=RuleId::MAX) {
         let (on_container, decides) = (rule.on_container(), rule.decides);
         for field in &rule.fields {
-            match path::parse(&field.value).and_then(|place| of_members(place, field, decides)) {
-                Ok(place) => all.push(Named {
-                    rule: number,
-                    place,
-                    on_container,
-                    decides,
-                    source: &rule.source,
-                    included: usize::from(number) >= lists.base.len()
-                        && !Arc::ptr_eq(&rule.source, reader.source),
-                    when: rule.when.as_ref().map(|condition| &condition.when),
-                    written: field,
-                }),
-                Err(flaw) => {
-                    let span = inside(&rule.source, field, &flaw.at);
-                    reader.faults.add(&rule.source, flaw.code, span, flaw.message).hint(flaw.hint);
-                }
-            }
+            let Some(place) = place(rule, field, reader.faults) else { continue };
+            all.push(Named {
+                rule: number,
+                place,
+                on_container,
+                decides,
+                source: &rule.source,
+                included: usize::from(number) >= lists.base.len()
+                    && !Arc::ptr_eq(&rule.source, reader.source),
+                when: rule.when.as_ref().map(|condition| &condition.when),
+                written: field,
+            });
         }
     }
     all
+}
+
+/// What a rule's path names; `None` and a fault if it can be nothing.
+fn place(rule: &syntax::Rule, field: &At<String>, faults: &mut Faults) -> Option<Place> {
+    let place = path::parse(&field.value).and_then(|place| of_members(place, field, rule.decides));
+    let tell = |flaw: Flaw| {
+        let span = inside(&rule.source, field, &flaw.at);
+        faults.add(&rule.source, flaw.code, span, flaw.message).hint(flaw.hint);
+    };
+    place.map_err(tell).ok()
+}
+
+/// Tells of each path of a rule that can name nothing.
+pub fn paths(rule: &syntax::Rule, faults: &mut Faults) {
+    for field in &rule.fields {
+        place(rule, field, faults);
+    }
 }
 
 /// The place, if what a rule decides of it is there to be decided: members have names.
@@ -401,7 +413,9 @@ impl Board<'_> {
         reader: &mut Reader<'_>,
     ) -> Option<View> {
         let mut columns: Vec<Column> = Vec::new();
+        let mut applies: Active = vec![false; self.lists.len()];
         for active in cases {
+            applies.iter_mut().zip(active).for_each(|(applies, active)| *applies |= active);
             for (list, rest) in [(self.base, None), (self.own, self.rest)] {
                 let column = column(list, rest, active);
                 if !columns.contains(&column) {
@@ -414,7 +428,8 @@ impl Board<'_> {
             return None;
         };
         let key_rule = self.part(&columns, |place| *place == Place::Key);
-        Some(View { paths: paths.into(), key_rule, header_rules: self.headers(&columns) })
+        let header_rules = self.headers(&columns);
+        Some(View { paths: paths.into(), applies, key_rule, header_rules })
     }
 
     fn paths(&self, columns: &[Column]) -> Result<Paths, TooManyStates> {
