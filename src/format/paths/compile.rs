@@ -17,6 +17,9 @@ struct Place {
     decided: Option<RuleId>,
     /// That rule took the container that this value is in: unless a lower rule leaves it, it goes.
     taken: bool,
+    /// As `taken`, were it not that a rule leaves this value. Known where a path goes on with `[*]` or
+    /// `[0]`: if the value is no array, a rule lower still may take it after all.
+    may_be_taken: bool,
     /// The record itself.
     root: bool,
     /// Unfinished paths of lower rules.
@@ -189,7 +192,7 @@ impl<'a> Compiler<'a> {
         for &item in &place.items {
             self.enter_as_one(&mut items, &mut completed, item);
         }
-        self.settle(place.decided, place.taken, items, &completed)
+        self.settle(place.decided, place.taken || place.may_be_taken, items, &completed)
     }
 
     /// [`Self::enter`], and over every `[*]` that the item then stands before.
@@ -219,7 +222,8 @@ impl<'a> Compiler<'a> {
         // The root itself is never taken.
         let taken = !place.root && place.decided.is_some_and(|rule| self.takes(rule));
         if taken && !self.may_leave(place) {
-            return Place { taken, items: BTreeSet::new(), ..place.clone() };
+            let items = BTreeSet::new();
+            return Place { taken, may_be_taken: false, items, ..place.clone() };
         }
         let mut items = BTreeSet::new();
         let mut completed = Vec::new();
@@ -286,8 +290,12 @@ impl<'a> Compiler<'a> {
         if let Some(decided) = decided.filter(|_| self.beside.is_none()) {
             items.retain(|&(path, _)| paths[path].rule < decided);
         }
+        let as_one = |&(path, at): &Item| {
+            matches!(paths[path].segments[at], Segment::AnyElement | Segment::Element(0))
+        };
+        let may_be_taken = taken && items.iter().any(as_one);
         let taken = taken && decided.is_some_and(|rule| self.takes(rule));
-        Place { decided, taken, root: false, items }
+        Place { decided, taken, may_be_taken, root: false, items }
     }
 }
 
