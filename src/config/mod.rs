@@ -284,7 +284,7 @@ mod tests {
             assert!(none.is_empty(), "{}: {none}", code.code);
             count += 1;
         }
-        assert_eq!(count, 20);
+        assert_eq!(count, 21);
     }
 
     #[test]
