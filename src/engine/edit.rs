@@ -80,11 +80,27 @@ impl<'a, W: Watch> PlanEditor<'a, W> {
         }
         self.tally[usize::from(rule)].hits += 1;
         let mark = out.mark();
-        let edit = match self.plan.rules[usize::from(rule)].transform.apply_bytes(out) {
+        let outcome = self.plan.rules[usize::from(rule)].transform.apply_bytes(out);
+        self.done(rule, outcome, mark, out)
+    }
+
+    /// What a transform's outcome means; what it wrote begins at `mark`.
+    #[inline(always)]
+    fn done(
+        &mut self,
+        rule: RuleId,
+        outcome: Outcome,
+        mark: usize,
+        out: &mut Out<'_>,
+    ) -> Result<Edit, Reason> {
+        let edit = match outcome {
             Outcome::Unchanged => Edit::Keep,
             Outcome::Replaced => Edit::Replace,
             Outcome::Dropped => Edit::Drop,
-            Outcome::Mismatch => return self.on_mismatch(rule, mark, out),
+            Outcome::Mismatch => {
+                out.rewind(mark);
+                return self.on_mismatch(rule, mark, out);
+            }
         };
         self.tell(rule, edit, out.since(mark));
         Ok(edit)
@@ -119,17 +135,8 @@ impl<W: Watch> Editor for PlanEditor<'_, W> {
         self.tally[usize::from(rule)].hits += 1;
         let mark = out.mark();
         let transform = &self.plan.rules[usize::from(rule)].transform;
-        let edit = match transform.apply(value, &mut self.context, out) {
-            Outcome::Unchanged => Edit::Keep,
-            Outcome::Replaced => Edit::Replace,
-            Outcome::Dropped => Edit::Drop,
-            Outcome::Mismatch => {
-                out.rewind(mark);
-                return self.on_mismatch(rule, mark, out);
-            }
-        };
-        self.tell(rule, edit, out.since(mark));
-        Ok(edit)
+        let outcome = transform.apply(value, &mut self.context, out);
+        self.done(rule, outcome, mark, out)
     }
 
     fn container(
