@@ -6,7 +6,7 @@
 //! side by side, as in `super::ipcrypt`. For new data that one is to be preferred: the sum of two ciphers
 //! is closer to a random function than one of them.
 
-use super::ipcrypt::{Address, unflipped};
+use super::ipcrypt::PrefixPreserving;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes128Enc, Block};
 use zeroize::Zeroizing;
@@ -17,6 +17,16 @@ pub(crate) struct CryptoPan {
     pad: Zeroizing<u128>,
 }
 
+impl PrefixPreserving for CryptoPan {
+    /// The paper's addresses have 32 bits; those of IPv6 are taken alike.
+    fn flips_of(&self, bits: u128) -> u128 {
+        match bits >> 32 == 0xffff {
+            true => self.flips::<32>(bits << 96),
+            false => self.flips::<128>(bits),
+        }
+    }
+}
+
 impl CryptoPan {
     /// From the two halves of a key: the cipher's, and what becomes the pad.
     pub(crate) fn new([key, pad]: &[[u8; 16]; 2]) -> Self {
@@ -24,23 +34,6 @@ impl CryptoPan {
         let mut block = Block::from(*pad);
         cipher.encrypt_block(&mut block);
         Self { cipher, pad: Zeroizing::new(u128::from_be_bytes(block.into())) }
-    }
-
-    pub(crate) fn encrypt(&self, address: Address) -> Address {
-        let bits = u128::from_be_bytes(address);
-        (bits ^ self.flips_of(bits)).to_be_bytes()
-    }
-
-    pub(crate) fn decrypt(&self, address: Address) -> Address {
-        unflipped(address, |bits| self.flips_of(bits))
-    }
-
-    /// The bits that change. The paper's addresses have 32 bits; those of IPv6 are taken alike.
-    fn flips_of(&self, bits: u128) -> u128 {
-        match bits >> 32 == 0xffff {
-            true => self.flips::<32>(bits << 96),
-            false => self.flips::<128>(bits),
-        }
     }
 
     /// Those of an address that is the first `BITS` of `bits`.
@@ -58,6 +51,7 @@ impl CryptoPan {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ipcrypt::Address;
     use super::*;
     use std::net::{IpAddr, Ipv6Addr};
 

@@ -31,11 +31,23 @@ fn decrypted(cipher: &Aes128Enc, bytes: [u8; 16]) -> [u8; 16] {
     block.into()
 }
 
-/// What became `after` by flipping bits, each as those before it say: every round sets one bit more
-/// right. By hand only; it takes a hundred times as long as the way there.
-pub(super) fn unflipped(after: Address, flips: impl Fn(u128) -> u128) -> Address {
-    let after = u128::from_be_bytes(after);
-    (0..128).fold(after, |before, _| after ^ flips(before)).to_be_bytes()
+/// Encrypts addresses by flipping bits, each as those before it say: those that share a prefix share
+/// one of that length afterwards.
+pub(crate) trait PrefixPreserving {
+    /// The bits of an address that change.
+    fn flips_of(&self, bits: u128) -> u128;
+
+    fn encrypt(&self, address: Address) -> Address {
+        let bits = u128::from_be_bytes(address);
+        (bits ^ self.flips_of(bits)).to_be_bytes()
+    }
+
+    /// Every round sets one bit more right. By hand only; it takes a hundred times as long as the
+    /// way there.
+    fn decrypt(&self, address: Address) -> Address {
+        let after = u128::from_be_bytes(address);
+        (0..128).fold(after, |before, _| after ^ self.flips_of(before)).to_be_bytes()
+    }
 }
 
 fn xor<const N: usize>(one: [u8; N], other: [u8; N]) -> [u8; N] {
@@ -62,24 +74,17 @@ impl Deterministic {
 /// `ipcrypt-pfx`: addresses that share a prefix share one of that length afterwards.
 pub(crate) struct Prefix(Aes128Enc, Aes128Enc);
 
+impl PrefixPreserving for Prefix {
+    fn flips_of(&self, bits: u128) -> u128 {
+        let is_v4 = bits >> 32 == 0xffff;
+        if is_v4 { self.flips::<96, 32>(bits) } else { self.flips::<0, 128>(bits) }
+    }
+}
+
 impl Prefix {
     /// From the two halves of a key. The draft wants them to differ, as derived ones do.
     pub(crate) fn new([first, second]: &[[u8; 16]; 2]) -> Self {
         Self(cipher(first), cipher(second))
-    }
-
-    pub(crate) fn encrypt(&self, address: Address) -> Address {
-        let bits = u128::from_be_bytes(address);
-        (bits ^ self.flips_of(bits)).to_be_bytes()
-    }
-
-    pub(crate) fn decrypt(&self, address: Address) -> Address {
-        unflipped(address, |bits| self.flips_of(bits))
-    }
-
-    fn flips_of(&self, bits: u128) -> u128 {
-        let is_v4 = bits >> 32 == 0xffff;
-        if is_v4 { self.flips::<96, 32>(bits) } else { self.flips::<0, 128>(bits) }
     }
 
     /// The bits from number `FROM` on that change; each depends on those before it.

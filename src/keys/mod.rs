@@ -22,7 +22,7 @@ pub(crate) use cipher::Cipher;
 pub use derive::{Epoch, EpochKeys, KeySource, Period, PseudonymKey, Purpose, Purposes};
 pub(crate) use digits::{DIGITS, Digits};
 pub use edit::{Draft, Entries, Row};
-pub(crate) use ipcrypt::Address;
+pub(crate) use ipcrypt::{Address, PrefixPreserving};
 pub use keyring::{Keyring, is_secret_name, keyring_entry, record_time_ms};
 pub(crate) use pair::Kem;
 pub use pair::{KEY_ID_BYTES, KeyFault, PrivateKey, PublicKey};

@@ -6,7 +6,7 @@
 use super::address::{self, Found, push_v4, push_v6};
 use super::{Args, Context, Example, Kind, Outcome, Param, Shows, Spec, Transform};
 use crate::format::Out;
-use crate::keys::{Address, Cipher, EpochKeys, Purpose};
+use crate::keys::{Address, Cipher, EpochKeys, PrefixPreserving, Purpose};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use std::net::{IpAddr, Ipv6Addr};
 use zeroize::Zeroizing;
@@ -25,6 +25,8 @@ pub enum EncryptIp {
     /// The same with the larger tweak.
     Ndx,
 }
+
+type Preserving<'k> = &'k dyn PrefixPreserving;
 
 const MODES: [(&str, EncryptIp); 5] = [
     ("deterministic", EncryptIp::Deterministic),
@@ -153,17 +155,10 @@ impl EncryptIp {
                 })?;
                 push_address(found, after, out);
             }
-            Self::Prefix => {
-                let cipher = keys.cipher(|cipher| match cipher {
-                    Cipher::IpPrefix(cipher) => Some(cipher),
-                    _ => None,
-                })?;
-                let after = remembered(context, self, address, |bytes| cipher.encrypt(bytes));
-                push_address(found, after, out);
-            }
-            Self::CryptoPan => {
-                let cipher = keys.cipher(|cipher| match cipher {
-                    Cipher::IpCryptoPan(cipher) => Some(cipher),
+            Self::Prefix | Self::CryptoPan => {
+                let cipher = keys.cipher(|cipher| match (self, cipher) {
+                    (Self::Prefix, Cipher::IpPrefix(cipher)) => Some(cipher as Preserving<'_>),
+                    (Self::CryptoPan, Cipher::IpCryptoPan(cipher)) => Some(cipher),
                     _ => None,
                 })?;
                 let after = remembered(context, self, address, |bytes| cipher.encrypt(bytes));
