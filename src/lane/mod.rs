@@ -21,7 +21,7 @@
 //!   ([`Action::Recall`]), and the answer is believed over what the lane remembers;
 //! - a partition that was taken away is in no transaction any more that can still commit.
 //!
-//! **At least once**, where nobody wants transactions: an offset is committed only when every
+//! **At least once**, without transactions or to another cluster: an offset is committed only when every
 //! batch fetched before it, and its own, has been delivered whole (*the delivered prefix*). What
 //! failed is done again from there, for order's sake: sending one record again would put it behind
 //! its successors.
