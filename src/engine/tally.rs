@@ -1,7 +1,9 @@
-//! What a batch did, in plain numbers. The loop publishes it once per batch.
+//! What a batch did, in plain numbers. The loop adds batches up until they are certain, and then
+//! publishes the sum.
 
 use crate::error::Reason;
 use crate::policy::Policies;
+use std::ops::Range;
 
 /// A route's row.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -18,6 +20,19 @@ pub struct RouteTally {
     pub tombstones: u64,
     /// Records withheld, by `Reason as usize`.
     pub withheld: [u64; Reason::ALL.len()],
+}
+
+impl RouteTally {
+    fn absorb(&mut self, other: &Self) {
+        self.records_in += other.records_in;
+        self.bytes_in += other.bytes_in;
+        self.records_out += other.records_out;
+        self.bytes_out += other.bytes_out;
+        self.tombstones += other.tombstones;
+        for (sum, count) in self.withheld.iter_mut().zip(other.withheld) {
+            *sum += count;
+        }
+    }
 }
 
 /// A rule's counters in one batch. Small: with 10,000 tenants they are seldom in the cache.
@@ -78,13 +93,35 @@ impl Tally {
         self.plan_records[slot] += 1;
     }
 
+    /// Adds a batch that was cleaned by these policies.
+    pub fn absorb(&mut self, batch: &Self, policies: &Policies) {
+        self.fit(policies);
+        for (index, row) in batch.routes.iter().enumerate() {
+            self.route(index).absorb(row);
+        }
+        for &slot in &batch.touched {
+            self.touch(slot);
+            self.plan_records[slot] += batch.plan_records[slot] - 1;
+            let rules = self.rules_of(slot);
+            for (sum, counts) in self.rules[rules.clone()].iter_mut().zip(&batch.rules[rules]) {
+                sum.hits += counts.hits;
+                sum.mismatches += counts.mismatches;
+            }
+        }
+    }
+
+    fn rules_of(&self, slot: usize) -> Range<usize> {
+        let end = self.rule_bases.get(slot + 1).copied().unwrap_or(self.rules.len());
+        self.rule_bases[slot]..end
+    }
+
     /// Back to zero. Only the rows of touched plans are visited: there may be 10,000 others.
-    pub(super) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.routes.fill_with(RouteTally::default);
         while let Some(slot) = self.touched.pop() {
             self.plan_records[slot] = 0;
-            let end = self.rule_bases.get(slot + 1).copied().unwrap_or(self.rules.len());
-            self.rules[self.rule_bases[slot]..end].fill(RuleTally::default());
+            let rules = self.rules_of(slot);
+            self.rules[rules].fill(RuleTally::default());
         }
     }
 }

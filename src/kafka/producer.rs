@@ -339,9 +339,7 @@ impl Producer {
             outlet.client.poll(wait);
         }
         self.report_refusals(notices);
-        if self.settler.is_none() {
-            self.report_deliveries(notices);
-        }
+        self.report_deliveries(notices);
         if let Some(error) = self.spoilt.take_if(|_| !self.parcels.is_empty()) {
             notices.push_back(Notice::Failed(BatchId(self.first), error));
         }
@@ -369,8 +367,12 @@ impl Producer {
         })
     }
 
-    /// Without transactions every batch is delivered, or fails, by itself.
+    /// Every batch is delivered by itself, and without transactions fails by itself. With them
+    /// nothing counts as delivered once a record was refused.
     fn report_deliveries(&mut self, notices: &mut VecDeque<Notice>) {
+        if self.settler.is_some() && self.failing {
+            return;
+        }
         let Some(outlet) = &mut self.outlet else { return };
         for (id, loaded) in (self.first..).map(BatchId).zip(&mut self.parcels) {
             if loaded.sent && !loaded.reported && outlet.outstanding(id) == 0 {

@@ -12,8 +12,10 @@
 //!
 //! **Exactly once** ([`Delivery::ExactlyOnce`]). Batches are handed over inside a transaction that
 //! begins with the first of them and ends, by time, size, revocation or shutdown, in one commit of
-//! records and offsets. While the commit is on its way the next batches are fetched and cleaned, so
-//! that it costs no work, only order. Invariants:
+//! records and offsets. A batch's memory is given back as soon as it is stored, not when it is
+//! committed: what is in use then fits into the cache, however large the transaction is, and a large
+//! one costs its brokers less. While the commit is on its way the next batches are fetched and
+//! cleaned, so that it costs no work, only order. Invariants:
 //!
 //! - one transaction at a time, and none while an earlier one's end is not known;
 //! - what ended otherwise than by a stored commit is undone whole: abort, forget every batch, go
@@ -141,8 +143,11 @@ pub enum Action {
     Pause,
     /// Read again.
     Resume,
-    /// The batch is delivered; its memory may be used again.
+    /// The batch is stored; its memory may be used again.
     Release(BatchId),
+    /// All that was released is published for good: it counts. What is released after an
+    /// [`Action::Abort`] counts anew.
+    Count,
     /// The batch will be fetched again; its memory may be used again.
     Discard(BatchId),
     /// Tell the group that the partitions are given up.
@@ -243,6 +248,8 @@ pub struct Lane {
     flight: VecDeque<InFlight>,
     first_id: u64,
     bytes: usize,
+    /// What the transaction holds of batches that were released: they are in flight no more.
+    stored: BTreeMap<Partition, Span>,
     /// Partitions held, with the offset up to which all is delivered once there is one.
     held: BTreeMap<Partition, Option<i64>>,
     committed: BTreeMap<Partition, i64>,
@@ -279,6 +286,7 @@ impl Lane {
             flight: VecDeque::new(),
             first_id: 0,
             bytes: 0,
+            stored: BTreeMap::new(),
             held: BTreeMap::new(),
             committed: BTreeMap::new(),
             committing: None,
@@ -324,10 +332,10 @@ impl Lane {
         self.held.iter().map(|(partition, next)| (*partition, *next))
     }
 
-    /// Batches between fetch and release.
+    /// True while something is between its fetch and its commit.
     #[must_use]
-    pub fn in_flight(&self) -> usize {
-        self.flight.len()
+    pub fn busy(&self) -> bool {
+        !self.flight.is_empty() || matches!(self.transaction, Transaction::Open(_))
     }
 
     /// Batches that were handed over and are not delivered.
@@ -416,7 +424,8 @@ impl Lane {
     fn reached(&self, partition: Partition) -> Option<i64> {
         let spans = self.flight.iter().rev().flat_map(|batch| &batch.spans);
         let fetched = spans.filter(|span| span.partition == partition).map(|span| span.next).max();
-        fetched.or_else(|| self.held.get(&partition).copied().flatten())
+        let stored = || self.stored.get(&partition).map(|span| span.next);
+        fetched.or_else(stored).or_else(|| self.held.get(&partition).copied().flatten())
     }
 
     fn batch(&mut self, id: BatchId) -> Option<&mut InFlight> {
@@ -466,9 +475,12 @@ impl Lane {
         Some(batch)
     }
 
-    /// Forgets all that is in flight; gives where each partition's first record was.
+    /// Forgets all that is not committed; gives where each partition's first record was.
     fn discard(&mut self, actions: &mut Vec<Action>) -> Vec<Position> {
         let mut positions = BTreeMap::new();
+        for span in std::mem::take(&mut self.stored).into_values() {
+            positions.insert(span.partition, span.first);
+        }
         for batch in self.flight.drain(..) {
             for span in batch.spans {
                 let delivered = self.held.get(&span.partition).copied().flatten();
@@ -506,6 +518,7 @@ impl Lane {
             self.undoing |= batch.spans.len() < before && self.delivery == Delivery::ExactlyOnce;
         }
         for partition in partitions {
+            self.undoing |= self.stored.remove(partition).is_some();
             self.held.remove(partition);
             self.committed.remove(partition);
         }
@@ -563,12 +576,30 @@ impl Lane {
 impl Lane {
     /// Whatever has become possible.
     fn advance_transaction(&mut self, actions: &mut Vec<Action>) {
+        self.release_stored(actions);
         self.close(actions);
         self.yield_when_settled(actions);
         self.undo(actions);
         self.go_back(actions);
         self.leave_when_settled(actions);
         self.hand_over(actions);
+    }
+
+    /// Gives the memory of stored batches back. Their offsets are still to be committed, and if they
+    /// are not, they are read again.
+    fn release_stored(&mut self, actions: &mut Vec<Action>) {
+        while !self.undoing
+            && self.flight.front().is_some_and(|batch| batch.stage == Stage::Delivered)
+        {
+            self.release_into_transaction(actions);
+        }
+    }
+
+    fn release_into_transaction(&mut self, actions: &mut Vec<Action>) {
+        let Some(batch) = self.release_front(actions) else { return };
+        for span in batch.spans {
+            self.stored.entry(span.partition).or_insert(span).next = span.next;
+        }
     }
 
     fn handing(&self) -> bool {
@@ -593,7 +624,8 @@ impl Lane {
         if self.undoing || !self.is_due() || self.handing() {
             return;
         }
-        let mut offsets = BTreeMap::new();
+        let stored = self.stored.iter().map(|(partition, span)| (*partition, span.next));
+        let mut offsets: BTreeMap<Partition, i64> = stored.collect();
         let sent = self.flight.iter().take_while(|batch| batch.stage != Stage::Ready);
         for span in sent.flat_map(|batch| &batch.spans) {
             offsets.insert(span.partition, span.next);
@@ -624,6 +656,8 @@ impl Lane {
         while self.flight.front().is_some_and(|batch| batch.stage != Stage::Ready) {
             self.release_front(actions);
         }
+        self.stored.clear();
+        actions.push(Action::Count);
         for (partition, next) in offsets {
             if let Some(held) = self.held.get_mut(&partition) {
                 *held = Some(next);
@@ -721,6 +755,7 @@ impl Lane {
 
     /// Moves the delivered prefix on.
     fn release_prefix(&mut self, actions: &mut Vec<Action>) {
+        let before = self.first_id;
         while self.flight.front().is_some_and(|batch| batch.stage == Stage::Delivered) {
             let Some(batch) = self.release_front(actions) else { return };
             for span in batch.spans {
@@ -728,6 +763,9 @@ impl Lane {
                     *next = Some(span.next);
                 }
             }
+        }
+        if self.first_id > before {
+            actions.push(Action::Count);
         }
     }
 

@@ -264,7 +264,9 @@ impl Member {
             {
                 self.tell(notice);
             }
-            return;
+            if self.failing || self.refused {
+                return;
+            }
         }
         self.report_deliveries();
     }

@@ -4,6 +4,7 @@
 //! Kafka spreads the work. A lane that fails for good stops the process, for its partitions would
 //! only go to the next lane and fail there; the others drain first.
 
+mod account;
 mod pump;
 mod routes;
 mod start;
@@ -215,7 +216,7 @@ fn bounds(config: &Config, membership: &Membership) -> Bounds {
         batches: 256,
         // While it is committed there is room for the next one, and its arenas, which come back all at
         // once, are all kept: with three quarters a record cost a seventh more CPU time.
-        transaction_bytes: config.tuning.transaction_bytes().min(bytes / 2),
+        transaction_bytes: config.tuning.transaction_bytes(),
         commit_least,
         commit_most,
         yield_within: 10_000,

@@ -6,10 +6,11 @@
 //! in the batch and goes on next turn, so that the group is attended to meanwhile.
 //!
 //! Batches are cleaned as they come and handed over when the lane says so: while a transaction is
-//! being committed the next ones get ready. What is counted is counted when a batch is delivered,
-//! so that work done twice is told once.
+//! being committed the next ones get ready. Records are counted when they are delivered for good
+//! ([`Account`]), so that work done twice is told once.
 
 use super::Summary;
+use super::account::Account;
 use super::routes::Routes;
 use super::start::circle;
 use crate::clock;
@@ -22,7 +23,7 @@ use crate::lane::{
 use crate::quarantine::{PublicKey, Sealer};
 use crate::reload::InForce;
 use crate::telemetry::{Health, Metrics};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Wait for records while deliveries are outstanding: their reports are looked for in between.
@@ -72,6 +73,8 @@ pub struct Pump<'a, B: Broker> {
     fetched: Option<B::Fetched>,
     /// Batches in flight, in the order of their numbers.
     works: VecDeque<Work<B::Fetched>>,
+    /// What was released and is not certain.
+    account: Account,
     /// The batch that is being handed over.
     hand: Option<BatchId>,
     /// Records that a clean topic refused for their size, which spoilt their transaction.
@@ -97,7 +100,6 @@ struct Work<F> {
     parcel: Option<Parcel<F>>,
     /// The next record to hand over.
     next: usize,
-    kernel: Duration,
     /// Records that the engine took for clean and the topic for too large: route and bytes.
     oversize: Vec<(usize, usize)>,
 }
@@ -117,6 +119,7 @@ impl<'a, B: Broker> Pump<'a, B> {
             spare_bytes: 0,
             fetched: None,
             works: VecDeque::new(),
+            account: Account::default(),
             hand: None,
             spoilers: BTreeSet::new(),
             events: VecDeque::new(),
@@ -239,11 +242,13 @@ impl<'a, B: Broker> Pump<'a, B> {
             Action::Commit(offsets) => self.broker.commit(&offsets),
             Action::Abort => {
                 self.hand = None;
+                self.account.empty();
                 self.broker.abort();
             }
             Action::Pause => self.broker.pause(),
             Action::Resume => self.broker.resume(),
             Action::Release(id) => self.release(id),
+            Action::Count => self.count(),
             Action::Discard(id) => self.discard(id),
             Action::Yield(partitions) => self.yield_up(&partitions),
             Action::Rewind(positions) => {
@@ -282,7 +287,7 @@ impl<'a, B: Broker> Pump<'a, B> {
     }
 
     fn fetch(&mut self) {
-        let busy = self.lane.in_flight() > 0;
+        let busy = self.lane.busy();
         // What is settled next is not records: the turn ends with waiting for that.
         let settling = busy && self.lane.settling();
         let wait = match busy {
@@ -321,9 +326,9 @@ impl<'a, B: Broker> Pump<'a, B> {
             }
         }
         batch.complete();
-        let kernel = begin.elapsed();
+        self.tools.metrics.batch(fetched.len(), begin.elapsed());
         let parcel = Some(Parcel { fetched, batch, policies });
-        self.works.push_back(Work { id, parcel, next: 0, kernel, oversize: Vec::new() });
+        self.works.push_back(Work { id, parcel, next: 0, oversize: Vec::new() });
         Ok(())
     }
 
@@ -450,33 +455,40 @@ impl<'a, B: Broker> Pump<'a, B> {
         Event::Failed(id, Fate::Retry)
     }
 
-    fn account(&mut self, parcel: &Parcel<B::Fetched>, work: &Work<B::Fetched>) {
-        let tally = parcel.batch.tally();
-        let corrected;
-        let tally = if work.oversize.is_empty() {
-            tally
-        } else {
-            corrected = correct(tally, &work.oversize);
-            &corrected
-        };
-        self.tools.metrics.batch(&parcel.policies, tally, work.kernel);
-        self.summary.add(tally);
-    }
-
-    /// A batch is delivered.
+    /// A batch is stored.
     fn release(&mut self, id: BatchId) {
         let Some(work) = self.works.pop_front() else { return };
         let Some(parcel) = self.broker.unload(id) else { return };
-        self.account(&parcel, &work);
-        self.publish_delays(&parcel.fetched);
-        if !self.spoilers.is_empty() {
-            let spans = parcel.fetched.spans();
-            self.spoilers.retain(|(partition, offset)| {
-                !spans.iter().any(|span| span.partition == *partition && *offset < span.next)
-            });
+        let tally = parcel.batch.tally();
+        if work.oversize.is_empty() {
+            self.account.add(&parcel.policies, tally);
+        } else {
+            self.account.add(&parcel.policies, &correct(tally, &work.oversize));
         }
+        self.add_times(&parcel.fetched);
         self.reuse(parcel);
         self.tools.health.progress(self.tools.lane);
+    }
+
+    fn add_times(&mut self, fetched: &B::Fetched) {
+        for index in 0..fetched.len() {
+            if let Some(at_ms) = fetched.record(index).timestamp_ms
+                && let Some(way) = way(&self.ways, fetched.topic(index))
+            {
+                self.account.add_time(way.route.index, at_ms);
+            }
+        }
+    }
+
+    /// What was released is certain.
+    fn count(&mut self) {
+        self.account.count(self.tools.metrics, &mut self.summary, clock::now_ms());
+        if !self.spoilers.is_empty() {
+            let held: BTreeMap<_, _> = self.lane.held().collect();
+            self.spoilers.retain(|(partition, offset)| {
+                held.get(partition).is_some_and(|next| next.is_none_or(|next| *offset >= next))
+            });
+        }
     }
 
     /// A batch is to be forgotten; it will be fetched again.
@@ -494,25 +506,6 @@ impl<'a, B: Broker> Pump<'a, B> {
             batch.clear();
             self.spare.push(batch);
             self.spare_bytes = bytes;
-        }
-    }
-
-    fn publish_delays(&self, fetched: &B::Fetched) {
-        let now = clock::now_ms();
-        let mut index = 0;
-        // One call for each stretch of records of the same topic.
-        while index < fetched.len() {
-            let topic = fetched.topic(index);
-            let end = (index..fetched.len())
-                .find(|next| fetched.topic(*next) != topic)
-                .unwrap_or(fetched.len());
-            let Some(way) = way(&self.ways, topic) else { return };
-            #[expect(clippy::cast_precision_loss, reason = "delays are far below 2^52 ms")]
-            let delays = (index..end)
-                .filter_map(|index| fetched.record(index).timestamp_ms)
-                .map(|at| (now - at) as f64 / 1_000.0);
-            self.tools.metrics.delays(way.route.index, delays);
-            index = end;
         }
     }
 

@@ -167,8 +167,8 @@ impl Metrics {
         self.policy_good.set(0);
     }
 
-    /// Publishes one batch: its tally and the seconds the kernel took for it.
-    pub fn batch(&self, policies: &Policies, tally: &Tally, kernel: Duration) {
+    /// Publishes records that are delivered for good.
+    pub fn records(&self, policies: &Policies, tally: &Tally) {
         for (series, row) in self.routes.iter().zip(&tally.routes) {
             series.add(row);
         }
@@ -176,8 +176,11 @@ impl Metrics {
         for &slot in &tally.touched {
             self.add_plan(&rows, policies, tally, slot);
         }
+    }
+
+    /// Publishes one batch that was cleaned: its records and the time the kernel took for them.
+    pub fn batch(&self, records: usize, kernel: Duration) {
         self.kernel_seconds.observe(kernel.as_secs_f64());
-        let records: u64 = tally.routes.iter().map(|row| row.records_in).sum();
         #[expect(clippy::cast_precision_loss, reason = "a batch holds a few thousand records")]
         self.batch_records.observe(records as f64);
     }
@@ -484,8 +487,10 @@ mod tests {
     fn a_batch_shows_in_every_series_that_it_touched_and_in_no_other() {
         let (metrics, policies) = (metrics(), policies(&["acme", "globex"]));
         metrics.policies(&policies);
-        metrics.batch(&policies, &tally(), Duration::from_millis(2));
-        metrics.batch(&policies, &tally(), Duration::from_millis(2));
+        metrics.records(&policies, &tally());
+        metrics.batch(3, Duration::from_millis(2));
+        metrics.records(&policies, &tally());
+        metrics.batch(3, Duration::from_millis(2));
         metrics.delays(0, [0.02, -1.0].into_iter());
         let text = metrics.render();
         assert_has(
@@ -518,7 +523,7 @@ mod tests {
         let new = policies(&["globex", "initech"]);
         metrics.policies(&old);
         metrics.policies(&new);
-        metrics.batch(&old, &tally(), Duration::ZERO);
+        metrics.records(&old, &tally());
         let text = metrics.render();
         assert_has(&text, &[r#"limpid_rule_hits_total{rule="2 keep",tenant="globex"} 5"#]);
         assert!(!text.contains(r#"rule="2 keep",tenant="initech""#), "{text}");
@@ -531,7 +536,7 @@ mod tests {
         let new = policies(&["abc", "globex"]);
         for set in [&old, &new] {
             metrics.policies(set);
-            metrics.batch(set, &tally(), Duration::ZERO);
+            metrics.records(set, &tally());
         }
         assert_has(
             &metrics.render(),
@@ -557,7 +562,7 @@ mod tests {
     fn all_that_is_rendered_stands_in_the_table() {
         let (metrics, policies) = (metrics(), policies(&["acme", "globex"]));
         metrics.policies(&policies);
-        metrics.batch(&policies, &tally(), Duration::ZERO);
+        metrics.records(&policies, &tally());
         metrics.lag("raw", 0, Some(0));
         metrics.observe(&Health::new(2));
         let text = metrics.render();

@@ -22,7 +22,6 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 /// The word. No part of limpid says it.
 const CANARY: &str = "zaunkoenig";
@@ -435,7 +434,7 @@ fn through_the_engine(
     }
     let metrics = Metrics::new(&["web".to_owned()]);
     metrics.policies(policies);
-    metrics.batch(policies, batch.tally(), Duration::from_millis(1));
+    metrics.records(policies, batch.tally());
     write!(left.told, "{} {:?} {policies:?} {route:?}", metrics.render(), batch.tally())
         .expect("a string");
 }
