@@ -335,7 +335,8 @@ impl Lane {
     /// True while something is between its fetch and its commit.
     #[must_use]
     pub fn busy(&self) -> bool {
-        !self.flight.is_empty() || matches!(self.transaction, Transaction::Open(_))
+        let open = matches!(self.transaction, Transaction::Open(_) | Transaction::Committing);
+        !self.flight.is_empty() || open
     }
 
     /// Batches that were handed over and are not delivered.
@@ -586,19 +587,15 @@ impl Lane {
     }
 
     /// Gives the memory of stored batches back. Their offsets are still to be committed, and if they
-    /// are not, they are read again.
+    /// are not, they are read again. Not while a commit is on its way: what the transaction holds
+    /// is then not the lane's to touch.
     fn release_stored(&mut self, actions: &mut Vec<Action>) {
-        while !self.undoing
-            && self.flight.front().is_some_and(|batch| batch.stage == Stage::Delivered)
-        {
-            self.release_into_transaction(actions);
-        }
-    }
-
-    fn release_into_transaction(&mut self, actions: &mut Vec<Action>) {
-        let Some(batch) = self.release_front(actions) else { return };
-        for span in batch.spans {
-            self.stored.entry(span.partition).or_insert(span).next = span.next;
+        let open = matches!(self.transaction, Transaction::Open(_)) && !self.undoing;
+        while open && self.flight.front().is_some_and(|batch| batch.stage == Stage::Delivered) {
+            let Some(batch) = self.release_front(actions) else { return };
+            for span in batch.spans {
+                self.stored.entry(span.partition).or_insert(span).next = span.next;
+            }
         }
     }
 

@@ -588,6 +588,11 @@ impl Broker for Member {
     }
 
     fn unload(&mut self, id: BatchId) -> Option<Parcel<Fetched>> {
+        let mut state = self.state();
+        if state.members.get(&self.id).is_some_and(|seat| seat.job.is_some()) {
+            state.break_promise(format!("{id:?} is taken back while its transaction is ending"));
+        }
+        drop(state);
         let front = self.parcels.front()?;
         if id.0 != self.first || front.outstanding > 0 {
             return None;
