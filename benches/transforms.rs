@@ -175,6 +175,7 @@ fn argument(param: &Param, given: &[(&str, Arg)]) -> Arg {
         (None, Kind::Flag) => Arg::Flag(false),
         (None, Kind::Names) => Arg::Names(Vec::new()),
         (None, Kind::Ints { .. }) => Arg::Ints(Vec::new()),
+        (None, Kind::Field) => Arg::Field(None),
         (None, Kind::Constant) => Arg::Constant(Constant::Bare("null".into())),
     }
 }

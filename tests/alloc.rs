@@ -116,6 +116,10 @@ rules:
     do: date
     epoch: ms
     shift_days: 30
+  - fields: more.seen
+    do: date
+    shift_days: 30
+    shift_by: id
   - fields: more.place
     do: geo
     grid_metres: 1000
@@ -143,7 +147,7 @@ const VALUES: [&str; 12] = [
     r#"{"tenant":"acme","mails":["Jane+x\u0040X.EXAMPLE","n/a"],"phones":["+49 (0)170/1234567",5]}"#,
     r#"{"tenant":"acme","peers":["[::1]:80"],"constant":{"a":1},"cards":"4111-1111 \u00e9","ages":[7,"x"],"sums":-1.5e3,"people":{"jo":1,"\u00e9":{}},"old":null,"payload":["{\"user\":\"jo\",\"inner\":\"{\\\"user\\\":1}\"}","n\/a"]}"#,
     r#"{"tenant":"acme","sealed":{"a":["1.2.3.4:1","::1"],"b":["1.2.3.4","::2"],"c":"::1","d":"::1","e":[4111111111111111,"12"],"f":[42,"\u00e9"]}}"#,
-    r#"{"tenant":"acme","more":{"address":["j@x.example","\u00e9@x"],"url":"https:\/\/h\/a\/b?c=1#d","ua":"curl/8.1","at":["2026-11-24T22:05:23Z",1795557923517],"place":["52.5,13.4",7]}}"#,
+    r#"{"tenant":"acme","more":{"address":["j@x.example","\u00e9@x"],"url":"https:\/\/h\/a\/b?c=1#d","ua":"curl/8.1","at":["2026-11-24T22:05:23Z",1795557923517],"seen":"2026-11-24","place":["52.5,13.4",7]},"id":4.250e1}"#,
     r#"[{"tenant":"acme","name":""},{"tenant":"acme","mail":null}]"#,
     r#"{"tenant":"acme","id":"cut off"#,
     r#"{"tenant":"nobody"}"#,

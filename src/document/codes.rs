@@ -359,7 +359,8 @@ static POLICY: &[Code] = &[
     Code {
         code: "P061",
         title: "a tested field inside another",
-        explanation: "A field that is tested has one value; what holds others has none.",
+        explanation: "A field that a condition tests, or that tells whose times a `date` moves, has one \
+            value; what holds others has none.",
         wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: ip, do: drop, when: {user: jane, user.type: admin}}\n",
         right: "tenant: acme\nversion: 1\nrules:\n  - {fields: ip, do: drop, when: {user.type: admin}}\n",
     },
@@ -381,8 +382,9 @@ static POLICY: &[Code] = &[
     Code {
         code: "P064",
         title: "not a single field",
-        explanation: "A condition tests one place: names joined by dots, with `[0]`, in the record's \
-            value, or `$key`, or `$header.NAME`. Wildcards could find several values that disagree.",
+        explanation: "A condition tests one place, and one place tells whose times a `date` moves \
+            (`shift_by`): names joined by dots, with `[0]`, in the record's value, or `$key`, or \
+            `$header.NAME`. Wildcards could find several values that disagree.",
         wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: ip, do: drop, when: {\"**.event\": login}}\n",
         right: "tenant: acme\nversion: 1\nrules:\n  - {fields: ip, do: drop, when: {event: login}}\n",
     },

@@ -26,7 +26,7 @@ use crate::record::{Raw, Record};
 use crate::scan::{Scanner, prefetch};
 use crate::transform::{Context, Place, Recent};
 use edit::PlanEditor;
-use fields::Fields;
+use fields::Answers;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ pub struct Route {
 pub struct Engine {
     limits: Limits,
     scratch: Scratch,
-    fields: Fields,
+    answers: Answers,
     /// The keys of each slot's last epoch.
     keys: Vec<Option<EpochKeys>>,
     /// Addresses encrypted with them.
@@ -90,7 +90,7 @@ impl Engine {
         Self {
             limits,
             scratch: Scratch::new(scanner),
-            fields: Fields::default(),
+            answers: Answers::default(),
             keys: Vec::new(),
             recent: Recent::default(),
             generation: 0,
@@ -169,15 +169,21 @@ impl Engine {
         let decides = match &plan.conditions {
             None => Decides::always(plan),
             Some(asked) => {
-                let view = self.fields.view(asked, record, depth, &mut self.scratch)?;
+                let view = self.answers.view(asked, record, depth, &mut self.scratch)?;
                 watch.applies(&view.applies);
                 view.into()
             }
         };
         let keys = epoch_keys(&mut self.keys[slot], plan, record.timestamp_ms)?;
+        let subjects = match &plan.subjects {
+            None => &[],
+            Some(fields) => {
+                self.answers.subjects(fields, record, keys, depth, &mut self.scratch)?
+            }
+        };
         let batch::Open { out: mut parts, rules, waiting } = batch.parts(policies, slot);
         let (place, recent) = (place(record), Some(&mut self.recent));
-        let context = Context { waiting: Some(waiting), keys, place, recent, drawn: 0 };
+        let context = Context { waiting: Some(waiting), keys, place, subjects, recent, drawn: 0 };
         let mut editor = PlanEditor::new(plan, context, rules, watch);
         if let Some(value) = value {
             let scratch = &mut self.scratch;
@@ -307,6 +313,7 @@ mod tests {
             key_rule: None,
             header_rules: Vec::new(),
             conditions: None,
+            subjects: None,
             unlisted: Unlisted::Keep,
             keys: None,
         }

@@ -75,6 +75,8 @@ pub struct Value {
     pub by: Option<Named>,
     /// The value was of a kind that the rule does not work on, and `mismatch` decided.
     pub mismatch: bool,
+    /// That may be because nobody is named whose time it is, and not because of its kind.
+    pub of_somebody: bool,
     /// Rules that name it too, and came too late.
     pub late: Vec<Named>,
     /// Rules that name it too and came first, but do not apply to this record, or are less strict
@@ -558,6 +560,9 @@ impl<'a> Asked<'a> {
             fate: decision.map_or(Fate::Kept, |decision| decision.fate.clone()),
             by,
             mismatch: decision.is_some_and(|decision| decision.mismatch),
+            of_somebody: decision.is_some_and(|decision| {
+                self.explainer.plan().rules[usize::from(decision.rule)].transform.asks_for_subject()
+            }),
             late,
             passed_by,
             near: Vec::new(),

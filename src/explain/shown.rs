@@ -82,7 +82,11 @@ impl Value {
             };
             return format!("no rule names it: {fate}");
         };
-        let mismatch = if self.mismatch { ", a value of another kind: mismatch" } else { "" };
+        let mismatch = match (self.mismatch, self.of_somebody) {
+            (false, _) => "",
+            (true, false) => ", a value of another kind: mismatch",
+            (true, true) => ", a value of another kind, or without its subject: mismatch",
+        };
         let withheld = if self.fate == Fate::Withheld { ", the record is withheld" } else { "" };
         let gone = self.fate == Fate::Dropped && !by.rule.ends_with(" drop");
         let gone = if gone {

@@ -9,9 +9,10 @@ mod when;
 
 pub use decide::paths;
 
+use super::fields::nested;
 use super::shared::Base;
 use super::syntax::{self, At};
-use super::{Decides, OnMismatch, Plan, Rule, Unlisted};
+use super::{Decides, Fields, OnMismatch, Place, Plan, Rule, Unlisted};
 use crate::document::{Reader, Span, listed, nearest};
 use crate::keys::{Epoch, KeySource, Keyring, Secret, Secrets, is_secret_name};
 use crate::limits::RULES_MAX;
@@ -38,9 +39,12 @@ pub fn check(
     let faults_before = reader.faults.len();
     let tenant = written.tenant.as_ref().and_then(|tenant| tenant_name(tenant, reader));
     let keys = keys(written, tenant.as_ref(), lookup, reader);
+    let base_rules: &[syntax::Rule] = base.map_or(&[], |base| &base.rules);
+    let subjects = subjects(base_rules.iter().chain(&written.rules), reader);
     let lists = Lists {
-        base: base.map_or(&[], |base| &base.rules),
+        base: base_rules,
         own: &written.rules,
+        subjects: &subjects,
         unlisted: unlisted(written, base, reader),
         span: written.rules_span,
     };
@@ -56,6 +60,10 @@ pub fn check(
     rules.extend(lists.rest());
     let purposes = rules.iter().filter_map(|rule| rule.transform.purpose()).collect();
     let decided = decided?;
+    let subject_fields = match subjects.as_slice() {
+        [] => None,
+        subjects => Some(Arc::new(Fields::at(subjects).ok()?)),
+    };
     Some(Plan {
         tenant: tenant?,
         version: written.version?,
@@ -64,6 +72,7 @@ pub fn check(
         key_rule: decided.view.key_rule,
         header_rules: decided.view.header_rules,
         conditions: decided.conditions.map(Arc::new),
+        subjects: subject_fields,
         unlisted: lists.unlisted,
         keys: keys.map(|keys| keys.with(purposes)),
     })
@@ -73,6 +82,8 @@ pub fn check(
 struct Lists<'a> {
     base: &'a [syntax::Rule],
     own: &'a [syntax::Rule],
+    /// The fields that parameters of rules name, each once.
+    subjects: &'a [Place],
     /// What happens to what none of them names.
     unlisted: Unlisted,
     /// Where to point when all rules are meant.
@@ -98,6 +109,31 @@ impl<'a> Lists<'a> {
         };
         Some(Rule { transform, mismatch: OnMismatch::Redact, label: label.into() })
     }
+}
+
+/// The fields that tell whose times are moved, each once.
+fn subjects<'r>(
+    rules: impl Iterator<Item = &'r syntax::Rule>,
+    reader: &mut Reader<'_>,
+) -> Vec<Place> {
+    let mut subjects = Vec::new();
+    for rule in rules {
+        let Some(subject) = rule.subject.as_ref().filter(|subject| !subjects.contains(*subject))
+        else {
+            continue;
+        };
+        subjects.push(subject.clone());
+        if let (Some((outer, inner)), Some(At { span, .. })) = (nested(&subjects), &rule.transform)
+        {
+            let message = format!("times are moved by `{outer}`, and by `{inner}` inside it");
+            reader
+                .faults
+                .add(&rule.source, "P061", *span, message)
+                .hint("what holds other fields names nobody: take one of the two for both");
+            break;
+        }
+    }
+    subjects
 }
 
 /// What happens to what no rule names: at least what the base says.
@@ -239,15 +275,18 @@ fn rules(lists: &Lists<'_>, reader: &mut Reader<'_>) -> Vec<Option<Rule>> {
         );
         return Vec::new();
     }
-    let base =
-        lists.base.iter().zip(1..).map(|(rule, n)| built(rule, &format!("base {n}"), reader));
-    let mut all: Vec<Option<Rule>> = base.collect();
-    all.extend(lists.own.iter().zip(1..).map(|(rule, n)| built(rule, &n.to_string(), reader)));
-    all
+    let base = lists.base.iter().zip(1..).map(|(rule, n)| (rule, format!("base {n}")));
+    let own = lists.own.iter().zip(1..).map(|(rule, n)| (rule, n.to_string()));
+    base.chain(own).map(|(rule, number)| built(rule, &number, lists.subjects, reader)).collect()
 }
 
 /// A rule, called by its number and its transform.
-fn built(rule: &syntax::Rule, number: &str, reader: &mut Reader<'_>) -> Option<Rule> {
+fn built(
+    rule: &syntax::Rule,
+    number: &str,
+    subjects: &[Place],
+    reader: &mut Reader<'_>,
+) -> Option<Rule> {
     if rule.decides == Decides::Inside {
         // It does nothing to a value itself.
         let (transform, label) = (Transform::Keep, format!("{number} inside json"));
@@ -255,7 +294,7 @@ fn built(rule: &syntax::Rule, number: &str, reader: &mut Reader<'_>) -> Option<R
     }
     let At { value: spec, span } = rule.transform.as_ref()?;
     let keys = if rule.decides == Decides::Names { "rename_keys " } else { "" };
-    match (spec.build)(rule.args.as_ref()?) {
+    match rule.build(subjects)? {
         Ok(transform) => {
             let label = format!("{number} {keys}{}", spec.name);
             Some(Rule { transform, mismatch: rule.mismatch, label })

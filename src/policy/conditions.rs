@@ -8,7 +8,7 @@
 //! A record need not answer: a field may be missing, be an object, or occur twice with different
 //! values. Then any answer is possible, and the view is the strictest of those for all answers.
 
-use super::{HeaderName, Place};
+use super::{Fields, HeaderName, Place};
 use crate::format::Scalar;
 use crate::format::paths::{Paths, RuleId};
 use crate::transform;
@@ -68,12 +68,8 @@ impl Term {
 /// What a record's fields say, and what follows.
 #[derive(Debug)]
 pub struct Conditions {
-    /// The tested fields of the value; their rules are their numbers. `None` if there are none.
-    pub fields: Option<Paths>,
-    /// The number of the record's key, if it is tested.
-    pub key: Option<usize>,
-    /// The tested headers with their numbers.
-    pub headers: Vec<(HeaderName, usize)>,
+    /// Where the tested fields are.
+    pub fields: Fields,
     /// By the number of the field.
     pub tested: Vec<Tested>,
     /// By number, see [`Conditions::view`].

@@ -8,6 +8,7 @@
 
 mod check;
 mod conditions;
+mod fields;
 mod folder;
 mod json;
 mod path;
@@ -20,6 +21,7 @@ pub mod trial;
 
 pub use check::Lookup;
 pub use conditions::{Conditions, Tested, View};
+pub use fields::Fields;
 pub use folder::{Files, compile_all, files, sources};
 pub use json::{fits, text_fits};
 pub use path::{Flaw, Place, parse as parse_path, shown as shown_name};

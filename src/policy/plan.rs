@@ -1,6 +1,7 @@
 //! A policy, compiled: immutable, shared between lanes, swapped whole.
 
 use super::conditions::Conditions;
+use super::fields::Fields;
 use super::tenants::Tenants;
 use crate::format::paths::{Paths, RuleId};
 use crate::keys::KeySource;
@@ -82,6 +83,8 @@ pub struct Plan {
     /// What the rules' conditions ask, and who decides then; if there is any, the three above are
     /// for a record of which nothing is asked.
     pub conditions: Option<Arc<Conditions>>,
+    /// The fields that tell whose times are moved, if that is not the record's key.
+    pub subjects: Option<Arc<Fields>>,
     /// What happens to the rest. Unless it stays, the last rule says so, and names all of it.
     pub unlisted: Unlisted,
     /// Where keys come from; present if any rule needs them.

@@ -200,6 +200,9 @@ fn parameter(param: &Param) -> Value {
             "description": param.doc, "type": ["string", "number", "boolean", "null"],
         }),
         Kind::Names => texts(param.doc),
+        Kind::Field => json!({
+            "description": param.doc, "type": "string", "default": "$key",
+        }),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::document::{
     Field, Kind as NodeKind, Node, Reader, Source, Span, Table, listed, nearest,
 };
 use crate::format::paths::{OnContainer, Segment};
-use crate::transform::{self, Arg, Constant, Kind, Param, Spec};
+use crate::transform::{self, Arg, Constant, Kind, Param, Spec, Transform};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,11 +55,30 @@ pub struct Rule {
     /// The transform and where its name stands; `None` if it has none, or one that is unknown.
     pub transform: Option<At<&'static Spec>>,
     pub mismatch: OnMismatch,
-    /// One for each parameter; `None` if one could not be read.
+    /// One for each parameter; `None` if one could not be read. That for a field is not filled in: its
+    /// number depends on other rules.
     pub args: Option<Vec<Arg>>,
+    /// The field that a parameter names.
+    pub subject: Option<Place>,
 }
 
 impl Rule {
+    /// The transform, where `fields` are the fields that the policy's parameters name.
+    ///
+    /// # Errors
+    /// What is wrong with the parameters together.
+    pub fn build(&self, fields: &[Place]) -> Option<Result<Transform, String>> {
+        let At { value: spec, .. } = self.transform.as_ref()?;
+        let subject = self.subject.as_ref();
+        let number = subject.and_then(|subject| fields.iter().position(|field| field == subject));
+        let numbered = |arg: &Arg| match arg {
+            Arg::Field(_) => Arg::Field(number.and_then(|number| u16::try_from(number).ok())),
+            arg => arg.clone(),
+        };
+        let args: Vec<Arg> = self.args.as_ref()?.iter().map(numbered).collect();
+        Some((spec.build)(&args))
+    }
+
     /// What it does with an array or object.
     pub fn on_container(&self) -> OnContainer {
         match (self.decides, &self.transform) {
@@ -169,13 +188,15 @@ pub fn rule(node: &Node, reader: &mut Reader<'_>) -> Option<Rule> {
     let (decides, transform) = what(&mut table, reader);
     let when = table.take("when").and_then(|field| condition(&field, reader));
     let mismatch = table.take("mismatch").and_then(|field| mismatch(&field, reader));
+    let mut subject = None;
     let args = match &transform {
         Some(At { value: spec, .. }) => {
             let keys = if decides == Decides::Names { "rename_keys: " } else { "" };
             table.call(format!("a `{keys}{}` rule", spec.name));
             let params = spec.params.iter();
             // Every parameter is read, so that all faults appear, before one failure spoils all.
-            let args: Vec<_> = params.map(|param| arg(&mut table, param, reader)).collect();
+            let args: Vec<_> =
+                params.map(|param| arg(&mut table, param, &mut subject, reader)).collect();
             args.into_iter().collect()
         }
         None if decides == Decides::Inside => {
@@ -200,6 +221,7 @@ pub fn rule(node: &Node, reader: &mut Reader<'_>) -> Option<Rule> {
         transform,
         mismatch: mismatch.unwrap_or(OnMismatch::Redact),
         args,
+        subject,
     })
 }
 
@@ -281,7 +303,7 @@ fn condition(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Condition> {
 }
 
 fn term(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Term> {
-    let path = tested_path(field, reader);
+    let path = single_field(field.name, field.name_span, reader);
     let (is, not, exists) = if matches!(field.node.kind, NodeKind::Map(_)) {
         let mut table = field.table(reader)?;
         let is = table.take("is").map(|field| literals(&field, reader));
@@ -315,25 +337,25 @@ fn turned<T>(read: Option<Option<T>>) -> Option<Option<T>> {
     read.map_or(Some(None), |read| read.map(Some))
 }
 
-/// A field that is tested has one place.
-fn tested_path(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Place> {
+/// A field that is read beforehand has one place.
+fn single_field(path: &str, span: Span, reader: &mut Reader<'_>) -> Option<Place> {
     let plain = |segment: &Segment| matches!(segment, Segment::Name(_) | Segment::Element(_));
     let single = |place: &Place| match place {
         Place::Value(segments) => segments.iter().all(plain),
         Place::Key => true,
         Place::Header(name) => *name != HeaderName::Any,
     };
-    match path::parse(field.name) {
+    match path::parse(path) {
         Ok(place) if single(&place) => Some(place),
         Ok(_) => {
-            let message = format!("`{}` is no single field", field.name);
+            let message = format!("`{path}` is no single field");
             reader
-                .fault("P064", field.name_span, message)
-                .hint("test one place: names joined by dots, `[0]`, `$key` or `$header.NAME`");
+                .fault("P064", span, message)
+                .hint("name one place: names joined by dots, `[0]`, `$key` or `$header.NAME`");
             None
         }
         Err(flaw) => {
-            reader.fault(flaw.code, field.name_span, flaw.message).hint(flaw.hint);
+            reader.fault(flaw.code, span, flaw.message).hint(flaw.hint);
             None
         }
     }
@@ -404,7 +426,12 @@ fn mismatch(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<OnMismatch> {
     Some([OnMismatch::Redact, OnMismatch::Keep, OnMismatch::Quarantine][index])
 }
 
-fn arg(table: &mut Table<'_>, param: &Param, reader: &mut Reader<'_>) -> Option<Arg> {
+fn arg(
+    table: &mut Table<'_>,
+    param: &Param,
+    subject: &mut Option<Place>,
+    reader: &mut Reader<'_>,
+) -> Option<Arg> {
     match param.kind {
         Kind::Int { min, max, default: Some(default) } => match table.take(param.name) {
             Some(field) => field.int(min..=max, reader).map(Arg::Int),
@@ -433,6 +460,12 @@ fn arg(table: &mut Table<'_>, param: &Param, reader: &mut Reader<'_>) -> Option<
             }
             None => Some(Arg::Ints(Vec::new())),
         },
+        Kind::Field => {
+            if let Some(field) = table.take(param.name) {
+                *subject = Some(single_field(field.text(reader)?, field.span(), reader)?);
+            }
+            Some(Arg::Field(None))
+        }
         Kind::Constant => constant(&table.need(param.name, reader)?, reader).map(Arg::Constant),
         Kind::Names => match table.take(param.name) {
             Some(field) => {

@@ -450,6 +450,7 @@ mod tests {
             key_rule: None,
             header_rules: Vec::new(),
             conditions: None,
+            subjects: None,
             unlisted: Unlisted::Keep,
             keys: None,
         }

@@ -6,7 +6,7 @@
 
 use super::{Args, Context, Example, Kind, Outcome, Param, Shows, Spec, Transform, decimal};
 use crate::format::{Out, Scalar};
-use crate::keys::{Cipher, Purpose};
+use crate::keys::{Cipher, EpochKeys, Purpose};
 
 /// What becomes of a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,6 +14,65 @@ pub struct Date {
     to: Unit,
     epoch: Epoch,
     shift_days: u16,
+    /// The number of the field that tells whose times they are; `None`: the record's key does.
+    shift_by: Option<u16>,
+}
+
+/// Whose times are moved, as one field tells. All that is kept of who it is is a number drawn for them.
+#[derive(Clone, Copy, Default)]
+pub enum Subject {
+    /// Nobody: the field is not there.
+    #[default]
+    Nobody,
+    /// The one for whom this was drawn.
+    One(u64),
+    /// It cannot be told: an object or list, `true` or `false`, or several that differ.
+    Unclear,
+}
+
+impl Subject {
+    /// Whom a value names.
+    #[must_use]
+    pub fn of(value: Scalar<'_>, keys: Option<&EpochKeys>) -> Self {
+        match value {
+            Scalar::Text(text) => Self::of_bytes(text.as_bytes(), keys),
+            Scalar::Number(number) => Self::drawn(keys, |key| {
+                let mut hasher = blake3::Hasher::new_keyed(key);
+                decimal::canonical(number, |byte| {
+                    hasher.update(&[byte]);
+                });
+                hasher.finalize()
+            }),
+            Scalar::Bool(_) | Scalar::Null => Self::Unclear,
+        }
+    }
+
+    /// Whom a record's key or a header names.
+    #[must_use]
+    pub fn of_bytes(bytes: &[u8], keys: Option<&EpochKeys>) -> Self {
+        Self::drawn(keys, |key| blake3::keyed_hash(key, bytes))
+    }
+
+    fn drawn(keys: Option<&EpochKeys>, hash: impl FnOnce(&[u8; 32]) -> blake3::Hash) -> Self {
+        let key = keys.and_then(|keys| {
+            keys.cipher(|cipher| match cipher {
+                Cipher::Date(key) => Some(key),
+                _ => None,
+            })
+        });
+        let hash = key.map(|key| hash(key));
+        let drawn = hash.as_ref().and_then(|hash| hash.as_bytes().first_chunk());
+        drawn.map_or(Self::Unclear, |drawn| Self::One(u64::from_le_bytes(*drawn)))
+    }
+
+    /// The field names this one too.
+    pub fn meet(&mut self, other: Self) {
+        *self = match (*self, other) {
+            (Self::Nobody, other) => other,
+            (Self::One(drawn), Self::One(other)) if drawn == other => Self::One(drawn),
+            _ => Self::Unclear,
+        };
+    }
 }
 
 /// What stays of a time.
@@ -35,6 +94,9 @@ enum Epoch {
     Milliseconds,
 }
 
+/// Ten years: more would tell no less.
+const SHIFT_DAYS_MAX: u32 = 3650;
+
 pub(super) static SPEC: Spec = Spec {
     name: "date",
     about: "Truncates a time to the hour, day, month or year; may shift it by days.",
@@ -44,10 +106,13 @@ pub(super) static SPEC: Spec = Spec {
           Numbers, and strings that are one, are times only if `epoch` says what they count since \
           1970: seconds (`s`) or milliseconds (`ms`); they are truncated in UTC, to a whole number.\n\n\
           With `shift_days: N` each time is first moved by a number of whole days between -N and N, the \
-          same for all records with the same record key in the tenant's epoch (it is drawn from a hash \
-          of the record's key, keyed with the policy's `key`): the time of day and the days between two \
-          events of one subject stay, the dates don't. A record without a key has no such number, and \
-          its times are mismatches.\n\n\
+          same for all records of the same subject in the tenant's epoch (it is drawn from a hash \
+          of who that is, keyed with the policy's `key`): the time of day and the days between two \
+          events of one subject stay, the dates don't. Whose times they are is told by the record's \
+          key, or by `shift_by`: one field, such as `user.id` or `$header.user`, as it came in, \
+          wherever it stands. The number 42 and the text \"42\" are the same subject. Without a subject \
+          (no key; a field that is missing, `null`, `true`, `false`, an object, a list, or there twice \
+          with values that differ) the record's times are mismatches.\n\n\
           Years go from 1 to 9999. `null` stays; anything else is a mismatch.",
     params: &[
         Param {
@@ -65,8 +130,13 @@ pub(super) static SPEC: Spec = Spec {
         },
         Param {
             name: "shift_days",
-            kind: Kind::Int { min: 0, max: 3650, default: Some(0) },
+            kind: Kind::Int { min: 0, max: SHIFT_DAYS_MAX as i64, default: Some(0) },
             doc: "most days that times are moved by; needs the policy's `key`",
+        },
+        Param {
+            name: "shift_by",
+            kind: Kind::Field,
+            doc: "the field that tells whose times they are",
         },
     ],
     examples: &[
@@ -99,7 +169,13 @@ pub(super) static SPEC: Spec = Spec {
             _ => Epoch::Nothing,
         };
         let shift_days = u16::try_from(args.int()).unwrap_or(0);
-        Ok(Transform::Date(Date { to, epoch, shift_days }))
+        let shift_by = args.field();
+        if shift_by.is_some() && shift_days == 0 {
+            return Err(
+                "`shift_by` without `shift_days` moves nothing: say by how many days".into()
+            );
+        }
+        Ok(Transform::Date(Date { to, epoch, shift_days, shift_by }))
     },
 };
 
@@ -124,11 +200,17 @@ impl Date {
             Epoch::Seconds => 1,
             Epoch::Milliseconds => 2,
         };
-        u32::from(self.shift_days) * 3 + epoch
+        let by = self.shift_by.map_or(0, |field| u32::from(field) + 1);
+        (by * (SHIFT_DAYS_MAX + 1) + u32::from(self.shift_days)) * 3 + epoch
+    }
+
+    /// Is a time moved?
+    pub(super) const fn shifts(self) -> bool {
+        self.shift_days > 0
     }
 
     pub(super) fn purpose(self) -> Option<Purpose> {
-        (self.shift_days > 0).then_some(Purpose::Date)
+        self.shifts().then_some(Purpose::Date)
     }
 
     pub(super) fn apply(
@@ -152,7 +234,7 @@ impl Date {
         let spelled = buffer.get_mut(..text.len())?;
         spelled.copy_from_slice(text.as_bytes());
         let mut time = Time::read(spelled)?;
-        if self.shift_days > 0 {
+        if self.shifts() {
             time.shift(self.days(context)?)?;
         }
         time.truncate(self.to);
@@ -180,7 +262,7 @@ impl Date {
         let day = 86_400 * second;
         let mut time = i64::try_from(decimal::floor(number)?).ok()?;
         in_years(time.div_euclid(day))?;
-        if self.shift_days > 0 {
+        if self.shifts() {
             time += self.days(context)? * day;
         }
         let days = time.div_euclid(day);
@@ -206,12 +288,11 @@ impl Date {
 
     /// By how many days the record's times are moved.
     fn days(self, context: &Context<'_>) -> Option<i64> {
-        let key = context.keys?.cipher(|cipher| match cipher {
-            Cipher::Date(key) => Some(key),
-            _ => None,
-        })?;
-        let hash = blake3::keyed_hash(key, context.place.key?);
-        let drawn = hash.as_bytes().first_chunk().copied().map(u64::from_le_bytes)?;
+        let subject = match self.shift_by {
+            None => Subject::of_bytes(context.place.key?, context.keys),
+            Some(field) => *context.subjects.get(usize::from(field))?,
+        };
+        let Subject::One(drawn) = subject else { return None };
         let most = i64::from(self.shift_days);
         Some(i64::try_from(drawn % (2 * u64::from(self.shift_days) + 1)).ok()? - most)
     }
@@ -374,7 +455,7 @@ mod tests {
     }
 
     fn truncated(to: Unit, text: &str) -> String {
-        let date = Date { to, epoch: Epoch::Milliseconds, shift_days: 0 };
+        let date = Date { to, epoch: Epoch::Milliseconds, shift_days: 0, shift_by: None };
         let mut bytes = Vec::new();
         match date.apply(Scalar::Text(text), &Context::default(), &mut Out::plain(&mut bytes)) {
             Outcome::Replaced => String::from_utf8(bytes).unwrap(),

@@ -26,6 +26,7 @@ mod truncate_ip;
 mod url;
 mod user_agent;
 
+pub use date::Subject;
 pub use pseudonymize::{HASH_CHARS, spell_hash};
 pub use recent::Recent;
 pub use redact::{REDACTED, Redact};
@@ -57,6 +58,8 @@ pub struct Context<'a> {
     pub keys: Option<&'a EpochKeys>,
     /// Whose values they are.
     pub place: Place<'a>,
+    /// By the number of a field: whom it names.
+    pub subjects: &'a [Subject],
     /// Addresses encrypted before; `None`: each is encrypted anew.
     pub recent: Option<&'a mut Recent>,
     /// How many values of this record were drawn from its place.
@@ -128,6 +131,8 @@ pub enum Kind {
     },
     /// Text, a number, `true`, `false` or `null`; required.
     Constant,
+    /// A path to one field of the record, which is read before anything is edited; by default its key.
+    Field,
 }
 
 /// One parameter of a transform.
@@ -158,6 +163,8 @@ pub enum Arg {
     Ints(Vec<i64>),
     /// For [`Kind::Constant`].
     Constant(Constant),
+    /// For [`Kind::Field`]: its number among those that are read; `None`: the record's key.
+    Field(Option<u16>),
 }
 
 /// A JSON scalar that a policy writes out.
@@ -358,6 +365,12 @@ impl Transform {
         }
     }
 
+    /// Must it know of a value whose it is?
+    #[must_use]
+    pub const fn asks_for_subject(&self) -> bool {
+        matches!(self, Self::Date(date) if date.shifts())
+    }
+
     /// Can those with the key read back what it wrote, by [`Self::undo`]?
     #[must_use]
     pub const fn undoes(&self) -> bool {
@@ -544,6 +557,13 @@ impl<'a> Args<'a> {
         match self.0.next() {
             Some(Arg::Constant(constant)) => constant.clone(),
             _ => Constant::Bare("null".into()),
+        }
+    }
+
+    fn field(&mut self) -> Option<u16> {
+        match self.0.next() {
+            Some(Arg::Field(field)) => *field,
+            _ => None,
         }
     }
 

@@ -157,6 +157,7 @@ fn takes(param: &Param) -> (String, String) {
         Kind::Ints { min, max } => {
             (format!("a list of whole numbers, {min} to {max}"), "none".into())
         }
+        Kind::Field => ("the path of one field".into(), cell("$key")),
         Kind::Constant => {
             ("text, a number, `true`, `false` or `null`".into(), "must be given".into())
         }

@@ -33,6 +33,7 @@ fn policies() -> Arc<Policies> {
         key_rule: None,
         header_rules: Vec::new(),
         conditions: None,
+        subjects: None,
         unlisted: Unlisted::Keep,
         keys: None,
     };

@@ -122,6 +122,7 @@ rules:
   - {fields: f_day, do: date}
   - {fields: f_month, do: date, to: month, epoch: ms}
   - {fields: f_moved, do: date, to: month, shift_days: 30, epoch: ms}
+  - {fields: f_by, do: date, to: second, shift_days: 30, shift_by: f_by, epoch: ms}
   - {fields: f_place, do: geo, grid_metres: 1000}
   - {fields: f_lat, do: geo, grid_metres: 1000, of: lat}
   - {fields: f_size, do: bucket, size: 1000000}

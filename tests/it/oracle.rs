@@ -290,6 +290,26 @@ fn deep_text() -> (Policy, Vec<u8>, Bounds) {
     (Policy::new(vec![inside, drop], Unlisted::Keep), value.to_vec(), bounds)
 }
 
+/// What few made cases are: times whose subject is named twice.
+fn two_subjects() -> (Policy, Vec<u8>, Bounds) {
+    use crate::naive::Action::Form;
+    let action = Form(crate::naive::forms::Form::Date {
+        to: "second",
+        epoch: "no",
+        shift_days: 400,
+        shift_by: Some(0),
+    });
+    let date = crate::naive::Rule {
+        paths: vec![vec![Segment::Name("at".into())]],
+        decides: Decides::Value,
+        action,
+        mismatch: OnMismatch::Redact,
+        when: Vec::new(),
+    };
+    let value = br#"{"a":1,"at":"2026-11-24","a":2}"#;
+    (Policy::new(vec![date], Unlisted::Keep), value.to_vec(), USUAL)
+}
+
 /// Every flaw of the twin is noticed on some made case: the comparison can fail.
 #[test]
 fn every_flaw_of_the_twin_is_noticed() {
@@ -297,7 +317,7 @@ fn every_flaw_of_the_twin_is_noticed() {
     let slips = Slip::ALL.into_iter().map(Flaw::Slip);
     let mut unnoticed: Vec<Flaw> = Flaw::ALL.into_iter().chain(slips).collect();
     let made = (0..CASES).map(|seed| case(&noise(seed, 300), false));
-    for (policy, value, bounds) in [deep_text()].into_iter().chain(made) {
+    for (policy, value, bounds) in [deep_text(), two_subjects()].into_iter().chain(made) {
         if unnoticed.is_empty() {
             break;
         }

@@ -308,6 +308,7 @@ fn policies() -> Policies {
         key_rule: None,
         header_rules: Vec::new(),
         conditions: None,
+        subjects: None,
         unlisted: Unlisted::Keep,
         keys: None,
     };

@@ -60,14 +60,14 @@ fn strictness(lists: &Lists<'_>) -> Vec<Strictness> {
         rank: if lists.unlisted == Unlisted::Drop { DROP } else { TAKE },
         keeps: None,
     };
-    lists.all().map(of_rule).chain([rest]).collect()
+    lists.all().map(|rule| of_rule(rule, lists.subjects)).chain([rest]).collect()
 }
 
 const DROP: u8 = 6;
 const TAKE: u8 = 5;
 
 /// A higher rank shows less. A value of another kind that a rule keeps is shown whole.
-fn of_rule(rule: &syntax::Rule) -> Strictness {
+fn of_rule(rule: &syntax::Rule, subjects: &[Place]) -> Strictness {
     let on_container = rule.on_container();
     let Some(At { value: spec, .. }) = &rule.transform else {
         // What differs between two that read a text as JSON is what they do with one that is none.
@@ -87,8 +87,8 @@ fn of_rule(rule: &syntax::Rule) -> Strictness {
         (_, Shows::Sameness) => 4,
         (_, Shows::Nothing) => TAKE,
     };
-    let transform = rule.args.as_ref().and_then(|args| (spec.build)(args).ok());
-    Strictness { on_container, rank, keeps: transform.and_then(|transform| transform.keeps()) }
+    let keeps = rule.build(subjects).and_then(|built| built.ok()?.keeps());
+    Strictness { on_container, rank, keeps }
 }
 
 /// A path, read, with the rule that it belongs to.

@@ -2,12 +2,12 @@
 
 use super::decide::Board;
 use crate::document::Reader;
-use crate::format::paths::{OnContainer, Paths, RulePath, TooManyStates};
-use crate::policy::Place;
 use crate::policy::conditions::{
     Answer, Conditions, Term, Tested, VIEWS_MAX, View, When, classes_of,
 };
+use crate::policy::fields::nested;
 use crate::policy::syntax::{self, Condition};
+use crate::policy::{Fields, Place};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -40,14 +40,8 @@ pub(super) fn conditions(board: &Board<'_>, reader: &mut Reader<'_>) -> Option<C
     }
     let compiler = Compiler { board, rules, fields: &fields, tested: &tested };
     let views = compiler.views(reader)?;
-    let key = fields.iter().position(|field| *field == Place::Key);
-    let headers = fields.iter().enumerate().filter_map(|(number, field)| match field {
-        Place::Header(name) => Some((name.clone(), number)),
-        _ => None,
-    });
-    let headers = headers.collect();
-    let fields = compiler.paths().ok()?;
-    Some(Conditions { fields, key, headers, tested, views })
+    let fields = Fields::at(&fields).ok()?;
+    Some(Conditions { fields, tested, views })
 }
 
 /// The tested fields, each once.
@@ -59,20 +53,6 @@ fn fields(written: &[&Condition]) -> Vec<Place> {
         }
     }
     fields
-}
-
-/// Two fields of which one leads through the other.
-fn nested(fields: &[Place]) -> Option<(String, String)> {
-    let inside = |inner: &Place, outer: &Place| match (inner, outer) {
-        (Place::Value(inner), Place::Value(outer)) => {
-            inner.len() > outer.len() && inner.starts_with(outer)
-        }
-        _ => false,
-    };
-    fields.iter().find_map(|outer| {
-        let inner = fields.iter().find(|inner| inside(inner, outer))?;
-        Some((outer.to_string(), inner.to_string()))
-    })
 }
 
 /// The values of a field, those in one class that every term treats alike.
@@ -105,18 +85,6 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    /// Where the fields of the value are, if there are any; containers are noted too.
-    fn paths(&self) -> Result<Option<Paths>, TooManyStates> {
-        let fields = self.fields.iter().zip(0..).filter_map(|(field, rule)| match field {
-            Place::Value(segments) => Some((segments.clone(), rule)),
-            _ => None,
-        });
-        let on_container = OnContainer::Take;
-        let path = |(segments, rule)| RulePath { rule, on_container, segments };
-        let paths: Vec<RulePath> = fields.map(path).collect();
-        if paths.is_empty() { Ok(None) } else { Paths::compile(&paths).map(Some) }
-    }
-
     fn views(&self, reader: &mut Reader<'_>) -> Option<Vec<Arc<View>>> {
         let mut known: HashMap<BTreeSet<Active>, Arc<View>> = HashMap::new();
         let mut ever = vec![false; self.rules.len()];

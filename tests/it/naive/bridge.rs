@@ -1,6 +1,7 @@
 //! From the twin's words to limpid's: a [`Policy`] as a plan, a text through the engine.
 
 use super::forms::{Form, Local, Mode, Path, What};
+use super::subjects::FIELDS;
 use super::transforms::Keys;
 use super::{Action, Beside, Bounds, Expected, Flaw, Policy};
 use limpid::document::{Faults, Source};
@@ -8,7 +9,7 @@ use limpid::engine::{Batch, Engine, Limits, Outcome, Route, TenantSource};
 use limpid::error::Reason;
 use limpid::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment, Strictness};
 use limpid::keys::{Epoch, EpochKeys, KeySource, Purpose, Purposes, Secret, Secrets};
-use limpid::policy::{Decides, HeaderName, OnMismatch, Plan, Policies, Rule};
+use limpid::policy::{Decides, Fields, HeaderName, OnMismatch, Plan, Policies, Rule, parse_path};
 use limpid::record::{Raw, Record};
 use limpid::scan::Scanner;
 use limpid::transform::{self, Arg, Constant, Kind, Param, Transform};
@@ -91,9 +92,20 @@ pub fn plan_for(tenant: &str, policy: &Policy) -> Option<Plan> {
         key_rule,
         header_rules,
         conditions: None,
+        subjects: subjects(policy).map(Into::into),
         unlisted: policy.unlisted,
         keys: Some(KeySource::new(secret, tenant, Epoch::every_ms(EPOCH_MS)).with(every_purpose())),
     })
+}
+
+/// The fields that tell whose times are moved, if any rule asks them.
+fn subjects(policy: &Policy) -> Option<Fields> {
+    let asks = |rule: &super::Rule| {
+        matches!(&rule.action, Action::Form(Form::Date { shift_by: Some(_), .. }))
+    };
+    let places = FIELDS.map(|field| parse_path(field).expect("a path"));
+    let fields = Fields::at(&places).ok();
+    policy.rules.iter().any(asks).then_some(fields)?
 }
 
 /// Without a base there is one list.
@@ -213,9 +225,15 @@ fn form_arguments(form: &Form) -> (&'static str, Vec<(&'static str, Arg)>) {
             ("url", arguments)
         }
         Form::UserAgent => ("user_agent", vec![]),
-        Form::Date { to, epoch, shift_days } => {
-            let shift_days = ("shift_days", Arg::Int(*shift_days));
-            ("date", vec![("to", Arg::Word(to)), ("epoch", Arg::Word(epoch)), shift_days])
+        Form::Date { to, epoch, shift_days, shift_by } => {
+            let field = shift_by.map(|field| u16::try_from(field).expect("few"));
+            let arguments = vec![
+                ("to", Arg::Word(to)),
+                ("epoch", Arg::Word(epoch)),
+                ("shift_days", Arg::Int(*shift_days)),
+                ("shift_by", Arg::Field(field)),
+            ];
+            ("date", arguments)
         }
         Form::Geo { grid_metres, of } => {
             let grid_metres = ("grid_metres", Arg::Int((*grid_metres).into()));
@@ -249,6 +267,7 @@ fn argument(param: &Param, given: &[(&str, Arg)]) -> Arg {
         (None, Kind::Text { default, .. }) => Arg::Text(default.to_owned()),
         (None, Kind::Word { default, .. }) => Arg::Word(default),
         (None, Kind::Flag) => Arg::Flag(false),
+        (None, Kind::Field) => Arg::Field(None),
         (None, Kind::Names) => Arg::Names(Vec::new()),
         (None, Kind::Ints { .. }) => Arg::Ints(Vec::new()),
         _ => panic!("the twin does not know the parameter {}", param.name),

@@ -43,6 +43,8 @@ pub enum Form {
         to: &'static str,
         epoch: &'static str,
         shift_days: i64,
+        /// A number of [`super::subjects::FIELDS`].
+        shift_by: Option<usize>,
     },
     Geo {
         grid_metres: u32,
@@ -173,16 +175,16 @@ impl Form {
             }
             (Self::UserAgent, Text("")) => Done::Unchanged,
             (Self::UserAgent, Text(text)) => Done::Text(user_agent(text)),
-            (Self::Date { to, epoch, shift_days }, Text(text)) if is_number(text) => {
-                let time = epoch_time(text, to, epoch, || moved(*shift_days, keys));
+            (Self::Date { to, epoch, shift_days, shift_by }, Text(text)) if is_number(text) => {
+                let time = epoch_time(text, to, epoch, || moved(*shift_days, *shift_by, keys));
                 time.map_or(Done::Mismatch, Done::Text)
             }
-            (Self::Date { to, epoch, shift_days }, Number(text)) => {
-                let time = epoch_time(text, to, epoch, || moved(*shift_days, keys));
+            (Self::Date { to, epoch, shift_days, shift_by }, Number(text)) => {
+                let time = epoch_time(text, to, epoch, || moved(*shift_days, *shift_by, keys));
                 time.map_or(Done::Mismatch, Done::Number)
             }
-            (Self::Date { to, shift_days, .. }, Text(text)) => {
-                changed(text, time(text, to, || moved(*shift_days, keys)))
+            (Self::Date { to, shift_days, shift_by, .. }, Text(text)) => {
+                changed(text, time(text, to, || moved(*shift_days, *shift_by, keys)))
             }
             (Self::Geo { grid_metres, of: "pair" }, Text(text)) => {
                 position(text, *grid_metres).map_or(Done::Mismatch, Done::Text)
@@ -425,12 +427,16 @@ fn user_agent(text: &str) -> String {
 }
 
 /// By how many days the record's times are moved; `None` if they should be and cannot.
-fn moved(most: i64, keys: &Keys) -> Option<i64> {
+fn moved(most: i64, by: Option<usize>, keys: &Keys) -> Option<i64> {
     if most == 0 {
         return Some(0);
     }
     let key: [u8; 32] = keys.derive("limpid date v1");
-    let hash = blake3::keyed_hash(&key, keys.record_key.as_ref()?);
+    let subject = match by {
+        None => keys.record_key.clone(),
+        Some(field) => keys.subjects.borrow()[field].clone(),
+    };
+    let hash = blake3::keyed_hash(&key, &subject?);
     let drawn = u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("8 bytes"));
     let choices = 2 * u64::try_from(most).expect("not negative") + 1;
     Some(i64::try_from(drawn % choices).expect("small") - most)

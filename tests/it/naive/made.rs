@@ -6,7 +6,7 @@
 //! that a source which has run dry ends quickly.
 
 use super::forms::{Form, Local, Mode, Path, What};
-use super::{Action, Bounds, Parts, Policy, Rule};
+use super::{Action, Bounds, Parts, Policy, Rule, subjects};
 use limpid::format::paths::Segment;
 use limpid::policy::{Decides, OnMismatch, Unlisted};
 
@@ -779,11 +779,14 @@ fn form(choices: &mut Choices<'_>) -> Form {
             }
         }
         9 => Form::UserAgent,
-        10 => Form::Date {
-            to: choices.of(&["day", "second", "minute", "hour", "month", "year"]),
-            epoch: choices.of(&["no", "s", "ms"]),
-            shift_days: [0, 0, 1, 400][choices.below(4)],
-        },
+        10 => {
+            let to = choices.of(&["day", "second", "minute", "hour", "month", "year"]);
+            let epoch = choices.of(&["no", "s", "ms"]);
+            let shift_days = [0, 0, 1, 400][choices.below(4)];
+            let by_field = shift_days > 0 && choices.below(4) > 0;
+            let shift_by = by_field.then(|| choices.below(subjects::FIELDS.len()));
+            Form::Date { to, epoch, shift_days, shift_by }
+        }
         11 => Form::Geo {
             grid_metres: [100, 1000, 7001, 1_000_000][choices.below(4)],
             of: choices.of(&["pair", "lat", "lon"]),

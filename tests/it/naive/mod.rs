@@ -15,6 +15,7 @@ pub mod json;
 pub mod made;
 pub mod paths;
 pub mod slips;
+pub mod subjects;
 pub mod target;
 pub mod transforms;
 
@@ -173,9 +174,16 @@ impl Rule {
                 vec![(*digits, *others)]
             }
             (
-                Action::Form(Date { to, epoch, shift_days }),
-                Action::Form(Date { to: unto, epoch: other_epoch, shift_days: other_days }),
-            ) if epoch == other_epoch && shift_days == other_days => vec![(unit(to), unit(unto))],
+                Action::Form(Date { to, epoch, shift_days, shift_by }),
+                Action::Form(Date {
+                    to: unto,
+                    epoch: other_epoch,
+                    shift_days: other_days,
+                    shift_by: by_other,
+                }),
+            ) if (epoch, shift_days, shift_by) == (other_epoch, other_days, by_other) => {
+                vec![(unit(to), unit(unto))]
+            }
             (one, other) => {
                 let masked = |action: &Action| match action {
                     Action::Mask { first, last } => Some([*first, *last, 0]),
@@ -254,6 +262,8 @@ pub enum Flaw {
     TextsAnyhow,
     /// What is in a text is not part of how deep a record is.
     TextsShallow,
+    /// Of several whose times a record's may be, the first is taken.
+    AnySubject,
     /// Quotes and control characters in a replacement are not escaped.
     EscapesNothing,
     MaskCountsBytes,
@@ -268,7 +278,7 @@ pub enum Flaw {
 
 impl Flaw {
     /// All of them, without [`Flaw::None`].
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::FirstDuplicateOnly,
         Self::KeySpelling,
         Self::LastRuleDecides,
@@ -290,6 +300,7 @@ impl Flaw {
         Self::TextsUnread,
         Self::TextsAnyhow,
         Self::TextsShallow,
+        Self::AnySubject,
         Self::EscapesNothing,
         Self::MaskCountsBytes,
         Self::MappedAsV6,
@@ -328,6 +339,7 @@ pub fn clean_value(
         Ok(parsed) => parsed,
         Err(unread) => return Expected::Withheld(unread_reasons(policy, bytes, bounds, &unread)),
     };
+    keys.subjects.replace(subjects::said(Some(&parsed.root), beside, flaw));
     let mut reasons = Vec::new();
     if parsed.depth > bounds.depth + usize::from(flaw == Flaw::DepthOffByOne) {
         reasons.push(Reason::Limits);
@@ -397,6 +409,7 @@ pub fn clean_parts(
 ) -> Result<Parts, Vec<Reason>> {
     let mut reasons = Vec::new();
     let beside = Beside { key: parts.key.as_deref(), headers: &parts.headers };
+    keys.subjects.replace(subjects::said(None, beside, flaw));
     let value = parts.value.as_ref();
     let value = value.map(|value| clean_value(policy, value, beside, keys, bounds, flaw));
     let value = match value {

@@ -55,6 +55,8 @@ pub enum Slip {
     Unit,
     /// `date`: the shift.
     Shift,
+    /// `date`: that a field tells whose times they are.
+    ShiftBy,
     /// `date`: what numbers count.
     Epoch,
     /// `geo`: the grid.
@@ -71,7 +73,7 @@ pub enum Slip {
 
 impl Slip {
     /// All of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Kind,
         Self::Text,
         Self::Constant,
@@ -96,6 +98,7 @@ impl Slip {
         Self::Agent,
         Self::Unit,
         Self::Shift,
+        Self::ShiftBy,
         Self::Epoch,
         Self::Grid,
         Self::Coordinate,
@@ -155,6 +158,7 @@ impl Slip {
             (Self::UrlKeep, Form::Url { keep, .. }) => keep.clear(),
             (Self::Unit, Form::Date { to, .. }) if *to == "minute" => *to = "hour",
             (Self::Shift, Form::Date { shift_days, .. }) => *shift_days = 0,
+            (Self::ShiftBy, Form::Date { shift_by, .. }) => *shift_by = None,
             (Self::Epoch, Form::Date { epoch, .. }) if *epoch == "ms" => *epoch = "s",
             (Self::Grid, Form::Geo { grid_metres, .. }) => *grid_metres += 1,
             (Self::Coordinate, Form::Geo { of, .. }) if *of == "lon" => *of = "lat",

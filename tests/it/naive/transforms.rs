@@ -3,7 +3,7 @@
 
 use super::{Action, Flaw};
 use data_encoding::BASE32HEX_NOPAD;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A scalar but null, by meaning.
@@ -24,6 +24,8 @@ pub struct Keys {
     pub drawn: Cell<u32>,
     /// The record's key.
     pub record_key: Option<Vec<u8>>,
+    /// By the number of the field: whose times they may be.
+    pub subjects: RefCell<Vec<Option<Vec<u8>>>>,
 }
 
 impl Keys {
@@ -42,6 +44,7 @@ impl Keys {
             epoch: (epoch_ms, number),
             drawn: Cell::new(0),
             record_key: None,
+            subjects: RefCell::new(Vec::new()),
         }
     }
 
