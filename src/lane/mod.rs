@@ -907,8 +907,9 @@ mod tests {
         assert_eq!(step(&mut lane, Event::Tick(10)), [Action::Fetch]);
         assert_eq!(step(&mut lane, Event::Delivered(BatchId(1))), []);
         let actions = step(&mut lane, Event::Delivered(BatchId(0)));
-        let (release, commit) = actions.split_at(2);
-        assert_eq!(release, [Action::Release(BatchId(0)), Action::Release(BatchId(1))]);
+        let (release, commit) = actions.split_at(3);
+        let both = [Action::Release(BatchId(0)), Action::Release(BatchId(1)), Action::Count];
+        assert_eq!(release, both);
         assert_eq!(commit, [Action::Commit(vec![(partition(0), 20)])]);
     }
 
@@ -939,7 +940,7 @@ mod tests {
         assert_eq!(step(&mut lane, revoked), []);
         assert_eq!(step(&mut lane, Event::Tick(5)), [], "nothing is fetched meanwhile");
         let actions = step(&mut lane, Event::Delivered(BatchId(0)));
-        assert_eq!(actions[1], Action::Commit(vec![(partition(0), 10)]));
+        assert_eq!(actions[2], Action::Commit(vec![(partition(0), 10)]));
         let actions = step(&mut lane, Event::Committed { stored: true });
         assert_eq!(actions, [Action::Yield(gone)]);
     }
@@ -952,7 +953,8 @@ mod tests {
         step(&mut lane, Event::Revoked { partitions: gone.clone(), lost: false });
         assert_eq!(step(&mut lane, Event::Tick(50)), [Action::Yield(gone), Action::Fetch]);
         let actions = step(&mut lane, Event::Delivered(BatchId(0)));
-        assert_eq!(actions, [Action::Release(BatchId(0))], "not committed for the next owner");
+        let released = [Action::Release(BatchId(0)), Action::Count];
+        assert_eq!(actions, released, "not committed for the next owner");
     }
 
     #[test]
@@ -964,7 +966,7 @@ mod tests {
         assert_eq!(step(&mut lane, lost), [Action::Yield(gone)]);
         step(&mut lane, Event::Tick(30));
         let actions = step(&mut lane, Event::Delivered(BatchId(0)));
-        assert_eq!(actions, [Action::Release(BatchId(0))]);
+        assert_eq!(actions, [Action::Release(BatchId(0)), Action::Count]);
     }
 
     #[test]
@@ -997,7 +999,7 @@ mod tests {
         send(&mut lane, 0, 0, 0);
         assert_eq!(step(&mut lane, Event::Shutdown), []);
         let actions = step(&mut lane, Event::Delivered(BatchId(0)));
-        assert_eq!(actions[1], Action::Commit(vec![(partition(0), 10)]));
+        assert_eq!(actions[2], Action::Commit(vec![(partition(0), 10)]));
         assert_eq!(step(&mut lane, Event::Committed { stored: false }), []);
         let again = step(&mut lane, Event::Tick(10));
         assert_eq!(again, [Action::Commit(vec![(partition(0), 10)])]);
@@ -1046,8 +1048,9 @@ mod tests {
         assert_eq!(step(&mut lane, Event::Tick(1)), [Action::Fetch]);
         assert_eq!(step(&mut lane, fetched(0, 10, 20)), [Action::Process(BatchId(1))]);
         let actions = step(&mut lane, Event::Committed { stored: true });
-        let next = [Action::Release(BatchId(0)), Action::Begin, Action::HandOver(BatchId(1))];
-        assert_eq!(actions, next);
+        let (before, next) = actions.split_at(2);
+        assert_eq!(before, [Action::Release(BatchId(0)), Action::Count]);
+        assert_eq!(next, [Action::Begin, Action::HandOver(BatchId(1))]);
         assert_eq!(step(&mut lane, Event::Sent(BatchId(1))), [], "not before its time");
         let actions = step(&mut lane, Event::Tick(10));
         assert_eq!(actions, [Action::Commit(vec![(partition(0), 20)]), Action::Fetch]);
@@ -1102,6 +1105,48 @@ mod tests {
         assert!(actions.starts_with(&[Action::Begin, Action::HandOver(BatchId(3))]), "{actions:?}");
     }
 
+    /// A transaction of one batch that is stored, and so released.
+    fn released() -> Lane {
+        let mut lane = transactional();
+        committing(&mut lane);
+        step(&mut lane, Event::Committed { stored: true });
+        step(&mut lane, fetched(0, 10, 20));
+        step(&mut lane, Event::Sent(BatchId(1)));
+        let stored = step(&mut lane, Event::Delivered(BatchId(1)));
+        assert_eq!(stored, [Action::Release(BatchId(1))], "it does not count yet");
+        lane
+    }
+
+    #[test]
+    fn what_is_released_before_its_commit_is_committed_all_the_same() {
+        let mut lane = released();
+        assert!(lane.busy());
+        step(&mut lane, fetched(1, 0, 10));
+        let actions = step(&mut lane, Event::Sent(BatchId(2)));
+        assert_eq!(actions, [Action::Commit(vec![(partition(0), 20), (partition(1), 10)])]);
+        assert_eq!(step(&mut lane, Event::Delivered(BatchId(2))), [], "not while it is ending");
+        let actions = step(&mut lane, Event::Committed { stored: true });
+        assert_eq!(actions, [Action::Release(BatchId(2)), Action::Count]);
+        assert!(!lane.busy());
+    }
+
+    #[test]
+    fn what_is_released_and_not_committed_is_read_again() {
+        let mut lane = released();
+        step(&mut lane, fetched(0, 20, 30));
+        assert_eq!(step(&mut lane, Event::Failed(BatchId(2), Fate::Retry)), [Action::Abort]);
+        let back = Action::Rewind(vec![(partition(0), 10)]);
+        assert_eq!(step(&mut lane, Event::Cleared), [Action::Discard(BatchId(2)), back]);
+    }
+
+    #[test]
+    fn a_partition_of_which_something_is_released_takes_the_transaction_with_it() {
+        let mut lane = released();
+        let gone = vec![partition(0)];
+        let lost = Event::Revoked { partitions: gone.clone(), lost: true };
+        assert_eq!(step(&mut lane, lost), [Action::Yield(gone), Action::Abort]);
+    }
+
     #[test]
     fn when_nobody_knows_how_a_commit_ended_the_group_is_asked() {
         let mut lane = transactional();
@@ -1123,7 +1168,7 @@ mod tests {
         assert_eq!(step(&mut lane, revoked), []);
         let actions = step(&mut lane, Event::Committed { stored: true });
         assert_eq!(actions[0], Action::Release(BatchId(0)));
-        assert_eq!(actions[1], Action::Yield(gone));
+        assert_eq!(actions[1..3], [Action::Count, Action::Yield(gone)]);
         assert_eq!(actions.last(), Some(&Action::Rewind(vec![(partition(1), 0)])));
     }
 
@@ -1155,6 +1200,6 @@ mod tests {
         step(&mut lane, fetched(0, 10, 20));
         assert_eq!(step(&mut lane, Event::Shutdown), []);
         let actions = step(&mut lane, Event::Committed { stored: true });
-        assert_eq!(actions, [Action::Release(BatchId(0)), Action::Leave]);
+        assert_eq!(actions, [Action::Release(BatchId(0)), Action::Count, Action::Leave]);
     }
 }

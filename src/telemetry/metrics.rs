@@ -489,9 +489,9 @@ mod tests {
         let (metrics, policies) = (metrics(), policies(&["acme", "globex"]));
         metrics.policies(&policies);
         metrics.records(&policies, &tally());
-        metrics.batch(3, Duration::from_millis(2));
+        metrics.batch(4, Duration::from_millis(2));
         metrics.records(&policies, &tally());
-        metrics.batch(3, Duration::from_millis(2));
+        metrics.batch(4, Duration::from_millis(2));
         metrics.delays(0, [0.02, -1.0].into_iter());
         let text = metrics.render();
         assert_has(
