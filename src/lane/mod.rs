@@ -339,10 +339,10 @@ impl Lane {
         !self.flight.is_empty() || open
     }
 
-    /// Batches that were handed over and are not delivered.
+    /// True while something that was handed over is not committed.
     #[must_use]
-    pub fn undelivered(&self) -> usize {
-        self.flight.iter().filter(|batch| batch.stage != Stage::Ready).count()
+    pub fn unsettled(&self) -> bool {
+        !self.stored.is_empty() || self.flight.iter().any(|batch| batch.stage != Stage::Ready)
     }
 
     /// True while the answer to a commit, an abort or a producer's start is waited for.

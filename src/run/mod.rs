@@ -214,8 +214,6 @@ fn bounds(config: &Config, membership: &Membership) -> Bounds {
     Bounds {
         bytes,
         batches: 256,
-        // While it is committed there is room for the next one, and its arenas, which come back all at
-        // once, are all kept: with three quarters a record cost a seventh more CPU time.
         transaction_bytes: config.tuning.transaction_bytes(),
         commit_least,
         commit_most,

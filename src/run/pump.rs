@@ -260,9 +260,8 @@ impl<'a, B: Broker> Pump<'a, B> {
                 self.rewound(outcome)?;
             }
             Action::Leave => {
-                let batches = self.lane.undelivered();
-                if batches > 0 {
-                    tracing::warn!(batches, "not drained in time; they will be read again");
+                if self.lane.unsettled() {
+                    tracing::warn!("not drained in time; what is left will be read again");
                 }
                 self.broker.leave();
             }
