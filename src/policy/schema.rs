@@ -6,6 +6,7 @@
 //! reader of policies which keys it knows, and compares. Draft 7, because that is what editors read.
 
 use crate::error::Reason;
+use crate::format::paths::OnContainer;
 use crate::transform::{self, Kind, Param, Spec};
 use serde_json::{Map, Value, json};
 
@@ -110,6 +111,7 @@ fn rule() -> Value {
             "when": {
                 "description": "Fields and the values that they must have for the rule to apply.",
                 "type": "object",
+                "minProperties": 1,
                 "additionalProperties": condition(),
             },
             "mismatch": {
@@ -132,6 +134,7 @@ fn condition() -> Value {
             values(),
             {
                 "type": "object",
+                "minProperties": 1,
                 "additionalProperties": false,
                 "properties": {
                     "is": values(),
@@ -163,7 +166,8 @@ fn of_transform(spec: &Spec, key: &str) -> Value {
     let mut needed = Vec::new();
     for param in spec.params {
         properties.insert(param.name.into(), parameter(param));
-        if let Kind::Int { default: None, .. } | Kind::Constant = param.kind {
+        let must = matches!(param.kind, Kind::Int { default: None, .. } | Kind::Constant);
+        if must || spec.on_container() == OnContainer::Rename {
             needed.push(param.name);
         }
     }
