@@ -7,7 +7,7 @@ use crate::format::paths::RuleId;
 use crate::format::{Container, Out, Scalar};
 use crate::keys::EpochKeys;
 use crate::policy::{Conditions, Fields, Tested, View};
-use crate::record::{Raw, Record};
+use crate::record::Record;
 use crate::transform::Subject;
 
 /// What one record's fields say; kept for its room.
@@ -84,7 +84,7 @@ fn headers(fields: &Fields, record: &Record<'_>, notes: &mut impl Notes) {
     for index in 0..record.headers.count() {
         let Some((name, Some(value))) = record.headers.get(index) else { continue };
         let fitting = fields.headers.iter().filter(|(wanted, _)| wanted.fits(name));
-        fitting.for_each(|(_, field)| notes.bytes(*field, Raw::expose(value)));
+        fitting.for_each(|(_, field)| notes.bytes(*field, value.expose()));
     }
 }
 

@@ -2,7 +2,7 @@
 //! whose times a `date` moves.
 
 use super::{HeaderName, Place};
-use crate::format::paths::{OnContainer, Paths, RulePath, Segment, TooManyStates};
+use crate::format::paths::{OnContainer, Paths, RulePath, TooManyStates};
 
 /// Where some fields are. Each has a number, from 0 in the order in which they were given.
 #[derive(Debug)]
@@ -28,10 +28,7 @@ impl Fields {
             _ => None,
         });
         Ok(Self {
-            value: paths(places, |place| match place {
-                Place::Value(segments) => Some(segments),
-                _ => None,
-            })?,
+            value: paths(places)?,
             key: places.iter().position(|place| *place == Place::Key),
             headers: headers.collect(),
             count: places.len(),
@@ -39,15 +36,12 @@ impl Fields {
     }
 }
 
-/// The tables for fields of one part of the record. Containers are seen too.
-fn paths<'p>(
-    places: &'p [Place],
-    of: impl Fn(&'p Place) -> Option<&'p Vec<Segment>>,
-) -> Result<Option<Paths>, TooManyStates> {
+/// The tables for the fields in the value. Containers are seen too.
+fn paths(places: &[Place]) -> Result<Option<Paths>, TooManyStates> {
     let on_container = OnContainer::Take;
-    let path = |(place, rule)| {
-        let segments = of(place)?.clone();
-        Some(RulePath { rule, on_container, segments })
+    let path = |(place, rule): (&Place, _)| match place {
+        Place::Value(segments) => Some(RulePath { rule, on_container, segments: segments.clone() }),
+        _ => None,
     };
     let paths: Vec<RulePath> = places.iter().zip(0..).filter_map(path).collect();
     if paths.is_empty() { Ok(None) } else { Paths::compile(&paths).map(Some) }
