@@ -335,8 +335,7 @@ impl Lane {
     /// True while something is between its fetch and its commit.
     #[must_use]
     pub fn busy(&self) -> bool {
-        let open = matches!(self.transaction, Transaction::Open(_) | Transaction::Committing);
-        !self.flight.is_empty() || open
+        !self.flight.is_empty() || self.may_commit()
     }
 
     /// True while something that was handed over is not committed.
@@ -599,6 +598,11 @@ impl Lane {
         }
     }
 
+    /// True while a transaction can still commit.
+    const fn may_commit(&self) -> bool {
+        matches!(self.transaction, Transaction::Open(_) | Transaction::Committing)
+    }
+
     fn handing(&self) -> bool {
         self.flight.iter().any(|batch| batch.stage == Stage::Handing)
     }
@@ -672,8 +676,7 @@ impl Lane {
     fn yield_when_settled(&mut self, actions: &mut Vec<Action>) {
         let Some(revocation) = &self.revocation else { return };
         let late = self.now >= revocation.deadline;
-        let open = matches!(self.transaction, Transaction::Open(_) | Transaction::Committing);
-        if late || !open || self.undoing && self.committing.is_none() {
+        if late || !self.may_commit() || self.undoing && self.committing.is_none() {
             self.give_back(actions);
         }
     }
@@ -704,8 +707,7 @@ impl Lane {
     /// Leaves when no transaction is open, or in time.
     fn leave_when_settled(&mut self, actions: &mut Vec<Action>) {
         let Some(deadline) = self.stop_by else { return };
-        let open = matches!(self.transaction, Transaction::Open(_) | Transaction::Committing);
-        if self.now >= deadline || !open && self.revocation.is_none() {
+        if self.now >= deadline || !self.may_commit() && self.revocation.is_none() {
             self.left = true;
             actions.push(Action::Leave);
         }
