@@ -227,7 +227,7 @@ impl Batch {
     pub(super) fn name_tenant(&mut self, policies: &Policies, slot: usize) {
         prefetch(&self.tally.rules[policies.rules_of(slot)]);
         self.entry().slot = Some(slot);
-        self.tally.touch(slot);
+        self.tally.touch(slot, 1);
     }
 
     /// The open entry's parts, and the counters of its plan's rules.

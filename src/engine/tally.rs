@@ -23,7 +23,8 @@ pub struct RouteTally {
 }
 
 impl RouteTally {
-    fn absorb(&mut self, other: &Self) {
+    /// Adds the numbers of another.
+    pub fn absorb(&mut self, other: &Self) {
         self.records_in += other.records_in;
         self.bytes_in += other.bytes_in;
         self.records_out += other.records_out;
@@ -85,12 +86,12 @@ impl Tally {
         };
     }
 
-    /// Counts a record of a plan.
-    pub(super) fn touch(&mut self, slot: usize) {
+    /// Counts records of a plan.
+    pub(super) fn touch(&mut self, slot: usize, records: u64) {
         if self.plan_records[slot] == 0 {
             self.touched.push(slot);
         }
-        self.plan_records[slot] += 1;
+        self.plan_records[slot] += records;
     }
 
     /// Adds a batch that was cleaned by these policies.
@@ -100,8 +101,7 @@ impl Tally {
             self.route(index).absorb(row);
         }
         for &slot in &batch.touched {
-            self.touch(slot);
-            self.plan_records[slot] += batch.plan_records[slot] - 1;
+            self.touch(slot, batch.plan_records[slot]);
             let rules = self.rules_of(slot);
             for (sum, counts) in self.rules[rules.clone()].iter_mut().zip(&batch.rules[rules]) {
                 sum.hits += counts.hits;

@@ -5,8 +5,7 @@
 //! numbers for all of them, and eight bytes a record, so that delays end where a reader's wait does.
 //! Of a transaction that is undone nothing is told: its records come again.
 
-use super::Summary;
-use crate::engine::Tally;
+use crate::engine::{RouteTally, Tally};
 use crate::policy::Policies;
 use crate::telemetry::Metrics;
 use std::sync::Arc;
@@ -42,11 +41,11 @@ impl Account {
         self.times[route].push(at_ms);
     }
 
-    /// It is certain, as of `now_ms`: publishes all.
-    pub fn count(&mut self, metrics: &Metrics, summary: &mut Summary, now_ms: i64) {
+    /// It is certain, as of `now_ms`: publishes all, and adds it to `total`.
+    pub fn count(&mut self, metrics: &Metrics, total: &mut RouteTally, now_ms: i64) {
         for (policies, sum) in &self.sums {
             metrics.records(policies, sum);
-            summary.add(sum);
+            sum.routes.iter().for_each(|row| total.absorb(row));
         }
         for (route, times) in self.times.iter().enumerate().filter(|(_, times)| !times.is_empty()) {
             #[expect(clippy::cast_precision_loss, reason = "delays are far below 2^52 ms")]

@@ -15,7 +15,7 @@ pub use routes::{Resolved, Routes};
 pub use start::check;
 
 use crate::config::Config;
-use crate::engine::Tally;
+use crate::engine::RouteTally;
 use crate::error::{Error, Reason, Result};
 use crate::kafka::{Member, Membership};
 use crate::lane::{Bounds, Delivery};
@@ -78,25 +78,10 @@ pub struct Summary {
     pub withheld: [u64; Reason::ALL.len()],
 }
 
-impl Summary {
-    fn add(&mut self, tally: &Tally) {
-        for row in &tally.routes {
-            self.records_in += row.records_in;
-            self.clean += row.records_out;
-            self.tombstones += row.tombstones;
-            for (sum, count) in self.withheld.iter_mut().zip(row.withheld) {
-                *sum += count;
-            }
-        }
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.records_in += other.records_in;
-        self.clean += other.clean;
-        self.tombstones += other.tombstones;
-        for (sum, count) in self.withheld.iter_mut().zip(other.withheld) {
-            *sum += count;
-        }
+impl From<RouteTally> for Summary {
+    fn from(total: RouteTally) -> Self {
+        let RouteTally { records_in, records_out, tombstones, withheld, .. } = total;
+        Self { records_in, clean: records_out, tombstones, withheld }
     }
 }
 
@@ -151,26 +136,24 @@ fn run_lanes(
         watch.end();
         outcomes
     });
-    let mut sum = Summary::default();
+    let mut total = RouteTally::default();
     for outcome in outcomes {
-        sum.merge(&outcome?);
+        total.absorb(&outcome?);
     }
-    Ok(sum)
+    Ok(total.into())
 }
 
-fn ended(lane: std::io::Result<thread::ScopedJoinHandle<'_, Result<Summary>>>) -> Result<Summary> {
+/// What a lane came to, over all routes.
+type Ended = Result<RouteTally>;
+
+fn ended(lane: std::io::Result<thread::ScopedJoinHandle<'_, Ended>>) -> Ended {
     lane.map_err(|error| Error::fatal(format!("a lane's thread cannot be started: {error}")))?
         .join()
         .unwrap_or_else(|_| Err(Error::fatal("a lane panicked; see the log for the place")))
 }
 
 /// One lane, on its own thread. Whatever ends it early ends the others too.
-fn run_lane(
-    config: &Config,
-    membership: Membership,
-    tools: Tools<'_>,
-    stop: &Stop,
-) -> Result<Summary> {
+fn run_lane(config: &Config, membership: Membership, tools: Tools<'_>, stop: &Stop) -> Ended {
     let health = tools.health;
     let work = AssertUnwindSafe(|| drive(Member::join(config, membership)?, tools, stop));
     let outcome = catch_unwind(work)
@@ -182,7 +165,7 @@ fn run_lane(
     outcome
 }
 
-fn drive(member: Member, tools: Tools<'_>, stop: &Stop) -> Result<Summary> {
+fn drive(member: Member, tools: Tools<'_>, stop: &Stop) -> Ended {
     let (health, lane) = (tools.health, tools.lane);
     let start = Instant::now();
     let mut pump = Pump::new(member, tools);
@@ -196,7 +179,7 @@ fn drive(member: Member, tools: Tools<'_>, stop: &Stop) -> Result<Summary> {
         pump.turn(u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX))?;
         health.turned(lane);
     }
-    Ok(pump.summary().clone())
+    Ok(pump.total().clone())
 }
 
 /// Records between fetch and delivery: a fifth of the lane's share. Their clean copies take another,

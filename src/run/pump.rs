@@ -9,12 +9,11 @@
 //! being committed the next ones get ready. Records are counted when they are delivered for good
 //! ([`Account`]), so that work done twice is told once.
 
-use super::Summary;
 use super::account::Account;
 use super::routes::Routes;
 use super::start::circle;
 use crate::clock;
-use crate::engine::{Batch, Engine, Limits, Outcome, Route, Tally, Withheld};
+use crate::engine::{Batch, Engine, Limits, Outcome, Route, RouteTally, Tally, Withheld};
 use crate::error::{Error, Fate, Reason, Result};
 use crate::lane::{
     Action, BatchId, Bounds, Broker, CleanTopic, Delivery, Event, Fetched, Lane, Notice, Parcel,
@@ -85,7 +84,7 @@ pub struct Pump<'a, B: Broker> {
     attended: bool,
     joined: bool,
     next_lag: u64,
-    summary: Summary,
+    total: RouteTally,
 }
 
 struct Way {
@@ -128,7 +127,7 @@ impl<'a, B: Broker> Pump<'a, B> {
             attended: false,
             joined: false,
             next_lag: 0,
-            summary: Summary::default(),
+            total: RouteTally::default(),
         }
     }
 
@@ -138,10 +137,10 @@ impl<'a, B: Broker> Pump<'a, B> {
         self.lane.left()
     }
 
-    /// What it has done so far.
+    /// What it has delivered for good so far, over all routes.
     #[must_use]
-    pub const fn summary(&self) -> &Summary {
-        &self.summary
+    pub const fn total(&self) -> &RouteTally {
+        &self.total
     }
 
     /// Begins to drain.
@@ -481,7 +480,7 @@ impl<'a, B: Broker> Pump<'a, B> {
 
     /// What was released is certain.
     fn count(&mut self) {
-        self.account.count(self.tools.metrics, &mut self.summary, clock::now_ms());
+        self.account.count(self.tools.metrics, &mut self.total, clock::now_ms());
         if !self.spoilers.is_empty() {
             let held: BTreeMap<_, _> = self.lane.held().collect();
             self.spoilers.retain(|(partition, offset)| {
