@@ -22,8 +22,8 @@ pub(super) static SPEC: Spec = Spec {
     doc: "A string that is a URL or a relative reference loses `?…`, `#…` and `user:password@`. \
           Parameters named in `keep` stay, in their order (matched by exact spelling; both `&` and \
           `;` separate). What cannot be read as a URL with a path (`mailto:`, `tel:`, `data:`, an \
-          address without a scheme such as `a@b.example`, spaces before the query) is a mismatch, \
-          as are numbers, `true` and `false`; `null` stays.",
+          address without a scheme such as `a@b.example`, `user@` with no host behind it, spaces before \
+          the query) is a mismatch, as are numbers, `true` and `false`; `null` stays.",
     params: &[Param { name: "keep", kind: Kind::Names, doc: "names of parameters that stay" }],
     examples: &[
         Example {
@@ -144,10 +144,12 @@ fn user_info(url: &str) -> Option<Range<usize>> {
         None => return Some(0..0),
     };
     let authority = first_segment(&url[start..]);
-    Some(match authority.rfind('@') {
-        Some(at) => start..start + at + 1,
-        None => start..start,
-    })
+    match authority.rfind('@').map(|at| at + 1) {
+        // No host: no browser reads that, and without `u@` the path of `http://u@/p` would become the host.
+        Some(end) if end == authority.len() => None,
+        Some(end) => Some(start..start + end),
+        None => Some(start..start),
+    }
 }
 
 /// Where the authority begins, if there is one; `None` for a scheme that has no such parts.
@@ -220,6 +222,7 @@ mod tests {
             ("ssh://git@h/p", "ssh://h/p"),
             ("//u@h/p", "//h/p"),
             ("\\\\u:p@h", "\\\\h"),
+            ("https://u@:80/p", "https://:80/p"),
             ("/\\u:p@h", "/\\h"),
             ("/p?x", "/p"),
             ("?x", ""),
@@ -235,6 +238,11 @@ mod tests {
             ("localhost:4917012345", "Mismatch"),
             ("id:", "Mismatch"),
             ("user:pw@h/p", "Mismatch"),
+            ("ws:@/", "Mismatch"),
+            ("http:u@/p", "Mismatch"),
+            ("http://u:p@?x", "Mismatch"),
+            ("app://u@v@\\p", "Mismatch"),
+            ("//u@", "Mismatch"),
             ("a@b.example", "Mismatch"),
             (" https://u@h", "Mismatch"),
             ("ht\ttps://u@h", "Mismatch"),

@@ -272,8 +272,17 @@ const SCHEMES: [&str; 18] = [
     "/",
 ];
 
-const AUTHORITIES: [&str; 8] =
-    ["x.example", "", "u:p@x.example", "u@v@x.example:80", "@x", "[::1]:80", "jane%40x@y", "x:80"];
+const AUTHORITIES: [&str; 9] = [
+    "x.example",
+    "",
+    "u:p@x.example",
+    "u@v@x.example:80",
+    "@x",
+    "[::1]:80",
+    "jane%40x@y",
+    "x:80",
+    "u@",
+];
 
 const URL_PATHS: [&str; 8] = ["", "/", "/a/b", "/a;b", "/mail@x", "\\a", "/a:b", "/日本"];
 

@@ -348,6 +348,10 @@ pub fn stripped(url: &str, keep: &[String], flaw: Flaw) -> Option<String> {
         clean.push_str(&url[..url.len() - authority.len()]);
         let end = authority.find(['/', '\\', '?', '#']).unwrap_or(authority.len());
         let host = authority[..end].rsplit('@').next().unwrap_or_default();
+        if host.is_empty() && end > 0 {
+            // `user@`, and no host behind it.
+            return None;
+        }
         clean.push_str(if flaw == Flaw::KeepsUserInfo { &authority[..end] } else { host });
         rest = &authority[end..];
     }
