@@ -4,7 +4,7 @@
 //! ```text
 //! deploy/dev/kafka.sh up
 //! LIMPID_KAFKA=127.0.0.1:29092 cargo bench --bench delivery -- \
-//!     [--records N] [--turns N] [--seconds N] [--rate N] [--json FILE]
+//!     [--records N] [--turns N] [--seconds N] [--rate N] [--lanes N] [--more YAML] [--json FILE]
 //! ```
 //! Throughput: the kinds of delivery in turns over the same records, which were produced before;
 //! measured is the middle four fifths of each run, in records a second and in CPU seconds of the
@@ -13,7 +13,8 @@
 //! The broker notes when it appends a raw record, and limpid keeps a record's time: so the delay is
 //! from there until a reader of committed records has the clean one. Generator, limpid and reader
 //! share one process, and the machine with the broker. `--turns 0` leaves throughput out,
-//! `--seconds 0` delay.
+//! `--seconds 0` delay; `--lanes` are as many as cores unless it says
+//! otherwise, `--more` is a line of configuration for all kinds.
 
 use limpid::config::{self, Config};
 use limpid::demo::events::Events;
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
         eprintln!("delivery: set LIMPID_KAFKA=host:port; see the head of benches/delivery.rs");
         return ExitCode::from(2);
     };
-    let bench = Bench::new(brokers);
+    let bench = Bench::new(brokers, &options);
     let mut figures = Vec::new();
     let speeds = bench.throughput(&options, &mut figures);
     for (kind, speed) in (0..KINDS.len()).zip(speeds).skip(1).filter(|_| options.seconds > 0) {
@@ -72,13 +73,22 @@ struct Options {
     turns: usize,
     seconds: u64,
     rate: Option<f64>,
+    lanes: usize,
+    more: String,
     json: Option<String>,
 }
 
 impl Options {
     fn parse() -> Result<Self, String> {
-        let mut options =
-            Self { records: 1_000_000, turns: 5, seconds: 20, rate: None, json: None };
+        let mut options = Self {
+            records: 1_000_000,
+            turns: 5,
+            seconds: 20,
+            rate: None,
+            lanes: thread::available_parallelism().map_or(1, usize::from),
+            more: String::new(),
+            json: None,
+        };
         let mut args = std::env::args().skip(1);
         while let Some(arg) = args.next() {
             let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
@@ -88,6 +98,8 @@ impl Options {
                 "--records" => options.records = value()?.parse().map_err(|_| "a number")?,
                 "--turns" => options.turns = value()?.parse().map_err(|_| "a number")?,
                 "--seconds" => options.seconds = value()?.parse().map_err(|_| "a number")?,
+                "--lanes" => options.lanes = value()?.parse().map_err(|_| "a number")?,
+                "--more" => options.more = value()?,
                 "--rate" => options.rate = Some(value()?.parse().map_err(|_| "a number")?),
                 _ => return Err(format!("unknown option {arg}")),
             }
@@ -98,18 +110,20 @@ impl Options {
 
 struct Bench {
     brokers: String,
+    lanes: usize,
+    more: String,
     dir: TempDir,
 }
 
 impl Bench {
-    fn new(brokers: String) -> Self {
+    fn new(brokers: String, options: &Options) -> Self {
         let dir = TempDir::new().expect("a folder for the configuration");
         let policies = dir.path().join("policies");
         fs::create_dir(&policies).expect("a folder for the policies");
         let policy = "tenant: acme\nversion: 1\nrules:\n  - fields: [client_ip]\n    \
                       do: truncate_ip\n  - fields: [user.email]\n    do: drop\n";
         fs::write(policies.join("acme.yaml"), policy).expect("a policy");
-        Self { brokers, dir }
+        Self { brokers, lanes: options.lanes, more: options.more.clone(), dir }
     }
 
     /// Topics of their own: raw, clean, quarantine.
@@ -124,12 +138,14 @@ impl Bench {
     fn config(&self, kind: usize, [raw, clean, quarantine]: &[String; 3]) -> Config {
         let path = self.dir.path().join("limpid.yaml");
         let text = format!(
-            "brokers: \"{}\"\ngroup: bench-{}\nlanes: 1\npolicies: policies\n{}\n\
+            "brokers: \"{}\"\ngroup: bench-{}\nlanes: {}\npolicies: policies\n{}\n{}\n\
              quarantine: {{topic: {quarantine}}}\n\
              routes: [{{name: web, topics: [{raw}], clean: {clean}, default_policy: acme}}]\n",
             self.brokers,
             UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos()),
+            self.lanes,
             KINDS[kind].1,
+            self.more,
         );
         fs::write(&path, text).expect("a configuration");
         config::load(&path).unwrap_or_else(|error| panic!("{error}"))

@@ -145,7 +145,16 @@ impl Tuning {
     pub const fn commit_every_ms(self) -> (u64, u64) {
         match self {
             Self::Latency => (20, 60),
-            Self::Throughput => (40, 200),
+            Self::Throughput => (40, 1_000),
+        }
+    }
+
+    /// Waiting for commits may take one part in so many of a lane's time.
+    #[must_use]
+    pub const fn commit_share(self) -> u64 {
+        match self {
+            Self::Latency => 5,
+            Self::Throughput => 12,
         }
     }
 
@@ -163,7 +172,7 @@ impl Tuning {
     pub const fn transaction_bytes(self) -> usize {
         match self {
             Self::Latency => 16 << 20,
-            Self::Throughput => 32 << 20,
+            Self::Throughput => 256 << 20,
         }
     }
 }

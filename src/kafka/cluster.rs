@@ -5,6 +5,7 @@
 //! but it keeps only the last 5 MiB of a partition, shows aborted records and fences nobody: good
 //! for a demo, never proof of anything about delivery.
 
+use super::settings;
 use crate::error::{Error, Result};
 use crate::record::Headers;
 use rdkafka::ClientConfig;
@@ -108,6 +109,7 @@ impl Cluster {
         let deliveries = Arc::new(Deliveries::default());
         let producer = client(&self.brokers)
             .set("linger.ms", "5")
+            .set(settings::MAX_IN_FLIGHT, settings::IN_FLIGHT)
             .set("compression.type", "lz4")
             .create_with_context(Context(deliveries.clone()))
             .map_err(|error| failed("make a producer", &error))?;

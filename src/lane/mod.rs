@@ -174,8 +174,13 @@ pub struct Bounds {
     pub transaction_bytes: usize,
     /// From one commit to the next, at least. What comes after a longer pause is committed at once.
     pub commit_least: u64,
-    /// And at most. With transactions it is between the two: `COMMIT_SHARE` decides.
+    /// And at most. With transactions it is between the two: `commit_share` decides.
     pub commit_most: u64,
+    /// One part in so many of a lane's time may be spent on waiting for commits. A broker under load
+    /// answers late, because it has much to store: then transactions are to be larger, so that it
+    /// keeps up; and when it answers at once, smaller, for that is when nobody has to wait for
+    /// their end.
+    pub commit_share: u64,
     /// Longest wait for deliveries before revoked partitions are yielded.
     pub yield_within: u64,
     /// Without room for so long, partitions are paused and the group is attended to.
@@ -187,11 +192,6 @@ pub struct Bounds {
 /// Pause before the next transaction after one was undone: doubles up to the second figure with
 /// every further one, so that a broker which refuses everything is not asked in a busy loop.
 const PAUSE_MS: (u64, u64) = (50, 5_000);
-
-/// One part in so many of a lane's time may be spent on waiting for commits. A broker under load
-/// answers late, because it has much to store: then transactions are to be larger, so that it keeps
-/// up; and when it answers at once, smaller, for that is when nobody has to wait for their end.
-const COMMIT_SHARE: u64 = 5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -668,8 +668,8 @@ impl Lane {
 
     /// From the commit that was answered just now to the next.
     fn commit_every(&self) -> u64 {
-        let Bounds { commit_least, commit_most, .. } = self.bounds;
-        ((self.now - self.closed_at) * COMMIT_SHARE).clamp(commit_least, commit_most)
+        let Bounds { commit_least, commit_most, commit_share, .. } = self.bounds;
+        ((self.now - self.closed_at) * commit_share).clamp(commit_least, commit_most)
     }
 
     /// Yields revoked partitions when no transaction can commit for them any more, or in time.
@@ -861,6 +861,7 @@ mod tests {
         transaction_bytes: 80,
         commit_least: 10,
         commit_most: 10,
+        commit_share: 5,
         yield_within: 50,
         stalled_after: 20,
         drain_within: 100,
@@ -1068,7 +1069,7 @@ mod tests {
         step(&mut lane, Event::Committed { stored: true });
         step(&mut lane, fetched(0, 10, 20));
         step(&mut lane, Event::Sent(BatchId(1)));
-        let due = 6 * COMMIT_SHARE;
+        let due = 6 * bounds.commit_share;
         assert_eq!(step(&mut lane, Event::Tick(due - 1)), [Action::Fetch], "not before its time");
         assert_eq!(step(&mut lane, Event::Tick(due))[0], Action::Commit(vec![(partition(0), 20)]));
     }

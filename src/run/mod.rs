@@ -200,6 +200,7 @@ fn bounds(config: &Config, membership: &Membership) -> Bounds {
         transaction_bytes: config.tuning.transaction_bytes(),
         commit_least,
         commit_most,
+        commit_share: config.tuning.commit_share(),
         yield_within: 10_000,
         stalled_after: 2_000,
         drain_within: millis(config.drain_deadline),

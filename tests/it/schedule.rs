@@ -170,6 +170,7 @@ impl Schedule {
             transaction_bytes: 1 + chance.below(200),
             commit_least: chance.below(10) as u64,
             commit_most: 10 + chance.below(10) as u64,
+            commit_share: 5,
             yield_within: 5 + chance.below(60) as u64,
             stalled_after: 3 + chance.below(20) as u64,
             drain_within: 10 + chance.below(200) as u64,
