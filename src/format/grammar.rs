@@ -244,6 +244,7 @@ fn behind_container(
 }
 
 /// The first place from `at` on where no blank is.
+#[cold]
 #[inline(never)]
 fn behind_blanks(bytes: &[u8], mut at: usize) -> usize {
     while matches!(bytes.get(at), Some(b' ' | b'\n' | b'\r' | b'\t')) {

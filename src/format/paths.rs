@@ -350,6 +350,7 @@ impl<'a> Members<'a> {
     }
 
     /// [`Self::next`], slot by slot.
+    #[cold]
     #[inline(never)]
     fn find(&self, word: u128, name: &[u8]) -> &'a Next {
         let mut probe = slot_of(hash(word, name.len()), self.shift, self.slots.len());
@@ -365,6 +366,7 @@ impl<'a> Members<'a> {
         }
     }
 
+    #[cold]
     #[inline(never)]
     fn name(&self, slot: &Slot) -> &'a [u8] {
         &self.names[slot.name as usize..][..usize::from(slot.length)]
@@ -395,6 +397,7 @@ fn first_word(text: &[u8], at: usize, length: usize) -> u128 {
 }
 
 /// [`first_word`] where the text ends so soon behind the name.
+#[cold]
 #[inline(never)]
 fn last_word(name: &[u8]) -> u128 {
     let mut bytes = [0; WORD];

@@ -144,6 +144,7 @@ impl Consumer {
     pub fn attend(&self, wait: Duration) {
         // SAFETY: the queue lives; its callback finds its state in the opaque given with it.
         unsafe { rd::rd_kafka_queue_poll_callback(self.commits.0.as_ptr(), millis(wait)) };
+        self.group.look_after(&self.client);
     }
 
     pub fn notice(&mut self) -> Option<Notice> {
@@ -443,7 +444,7 @@ unsafe extern "C" fn on_rebalance(
     opaque: *mut c_void,
 ) {
     // SAFETY: no other reference to the group's notes exists while a client call runs.
-    let group = unsafe { &mut *opaque.cast::<Group>() };
+    let group = unsafe { Notes::<Group>::of(opaque) };
     if group.closing {
         // SAFETY: the client is the one that calls; the list lives during the call.
         unsafe { give_up(client, what, partitions) };
@@ -492,5 +493,5 @@ unsafe extern "C" fn on_commit(
     opaque: *mut c_void,
 ) {
     // SAFETY: no other reference to the group's notes exists while a client call runs.
-    unsafe { &mut *opaque.cast::<Group>() }.commits.push_back(Code(code as i32));
+    unsafe { Notes::<Group>::of(opaque) }.commits.push_back(Code(code as i32));
 }

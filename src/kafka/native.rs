@@ -27,9 +27,7 @@ pub(super) struct Client {
 pub(super) struct Callbacks {
     pub rebalance: RebalanceCallback,
     pub delivery: DeliveryCallback,
-    /// Told of the client's own errors, which are logged in any case.
-    pub trouble: TroubleCallback,
-    /// What the callbacks get; must outlive the client.
+    /// What the callbacks get: of a [`Notes`], which must outlive the client.
     pub opaque: Option<NonNull<c_void>>,
 }
 
@@ -41,8 +39,6 @@ pub(super) type RebalanceCallback = Option<
         *mut c_void,
     ),
 >;
-pub(super) type TroubleCallback =
-    Option<unsafe extern "C" fn(*mut rd::rd_kafka_t, c_int, *const c_char, *mut c_void)>;
 pub(super) type DeliveryCallback =
     Option<unsafe extern "C" fn(*mut rd::rd_kafka_t, *const rd::rd_kafka_message_t, *mut c_void)>;
 
@@ -64,7 +60,7 @@ impl Client {
         // their opaque outlives it by this type's contract.
         let handle = unsafe {
             rd::rd_kafka_conf_set_log_cb(conf.ptr(), Some(log));
-            rd::rd_kafka_conf_set_error_cb(conf.ptr(), callbacks.trouble.or(Some(trouble)));
+            rd::rd_kafka_conf_set_error_cb(conf.ptr(), Some(trouble));
             if callbacks.rebalance.is_some() {
                 rd::rd_kafka_conf_set_rebalance_cb(conf.ptr(), callbacks.rebalance);
             }
@@ -93,6 +89,21 @@ impl Client {
     pub fn poll(&self, wait: Duration) {
         // SAFETY: the client lives; callbacks run inside, while their owner holds no reference.
         unsafe { rd::rd_kafka_poll(self.ptr(), millis(wait)) };
+    }
+
+    /// Tells the client again where it begins: a client that knows no broker any more asks nobody.
+    fn begin_again(&self) {
+        let mut told: [c_char; 4096] = [0; 4096];
+        let mut size = told.len();
+        // SAFETY: the client and with it its configuration live; the buffer is as long as said, was
+        // zeroed and is written with a terminating NUL.
+        unsafe {
+            let (conf, name) = (rd::rd_kafka_conf(self.ptr()), c"bootstrap.servers");
+            let got = rd::rd_kafka_conf_get(conf, name.as_ptr(), told.as_mut_ptr(), &raw mut size);
+            if got == rd::rd_kafka_conf_res_t::RD_KAFKA_CONF_OK {
+                rd::rd_kafka_brokers_add(self.ptr(), told.as_ptr());
+            }
+        }
     }
 
     /// The error that ended this client for good, if any.
@@ -140,12 +151,22 @@ unsafe extern "C" fn log(
 
 /// The client's own errors: brokers down, sign-in refused. It goes on trying by itself, and says so
 /// many times a second: the same is told once in a while.
-pub(super) unsafe extern "C" fn trouble(
+unsafe extern "C" fn trouble(
     _: *mut rd::rd_kafka_t,
     code: c_int,
     text: *const c_char,
-    _: *mut c_void,
+    opaque: *mut c_void,
 ) {
+    if let Some(noted) = NonNull::new(opaque.cast::<Noted<()>>()) {
+        // SAFETY: the opaque is that of a `Notes`, to whose beginning no other reference exists
+        // while a client call runs.
+        let troubles = unsafe { &mut (*noted.as_ptr()).troubles };
+        let now = Some(Instant::now());
+        troubles.last = now;
+        if code == Code::ALL_BROKERS_DOWN.0 {
+            troubles.lost = now;
+        }
+    }
     // SAFETY: a NUL-terminated string that lives during the call.
     let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
     if is_news(code) {
@@ -173,7 +194,27 @@ fn is_news(code: c_int) -> bool {
 /// only inside client calls that the owner makes while it holds no reference from here.
 ///
 /// It is kept by raw pointer alone: a `Box` would claim to be the only way to it.
-pub(super) struct Notes<T>(NonNull<T>);
+pub(super) struct Notes<T>(NonNull<Noted<T>>);
+
+/// What is noted for every client, and what its owner adds. The order is relied upon.
+#[repr(C)]
+#[derive(Default)]
+struct Noted<T> {
+    troubles: Troubles,
+    own: T,
+}
+
+/// When the client last reported an error of its own, such as a lost connection; and that all
+/// connections were lost.
+#[derive(Default)]
+struct Troubles {
+    last: Option<Instant>,
+    lost: Option<Instant>,
+}
+
+/// A client without a connection says so again and again while it tries. One that says nothing more for
+/// so long has one, or has stopped trying.
+const SILENCE: Duration = Duration::from_secs(5);
 
 impl<T: Default> Notes<T> {
     pub fn new() -> Self {
@@ -187,14 +228,36 @@ impl<T> Notes<T> {
         self.0.cast()
     }
 
-    pub const fn get(&self) -> &T {
-        // SAFETY: allocated in `new`, freed in `drop`; no callback runs while this is borrowed.
-        unsafe { self.0.as_ref() }
+    /// What an owner's callback finds behind its opaque.
+    ///
+    /// # Safety
+    /// The opaque is that of a living `Notes<T>`, and no other reference to it is used meanwhile.
+    pub const unsafe fn of<'a>(opaque: *mut c_void) -> &'a mut T {
+        // SAFETY: by this function's contract.
+        unsafe { &mut (*opaque.cast::<Noted<T>>()).own }
     }
 
     pub const fn get_mut(&mut self) -> &mut T {
-        // SAFETY: as in `get`, and self is borrowed exclusively.
-        unsafe { self.0.as_mut() }
+        // SAFETY: allocated in `new`, freed in `drop`; self is borrowed exclusively, and no callback
+        // runs meanwhile.
+        unsafe { &mut self.0.as_mut().own }
+    }
+
+    /// When the client last reported an error of its own.
+    pub const fn troubled_at(&self) -> Option<Instant> {
+        // SAFETY: as in `get_mut`; it is read, and no reference to it stays.
+        unsafe { (*self.0.as_ptr()).troubles.last }
+    }
+
+    /// To be called now and then. A broker that its controller holds for dead, as after a pause, answers
+    /// with a list of no brokers; the client then forgets all that it knew and may never ask anybody
+    /// again (librdkafka 2.10 to at least 2.13, issue 5301 there): it is told again where to begin.
+    pub fn look_after(&self, client: &Client) {
+        // SAFETY: as in `get_mut`; only callbacks write it besides, and none runs meanwhile.
+        let lost = unsafe { &mut (*self.0.as_ptr()).troubles.lost };
+        if lost.take_if(|lost| lost.elapsed() >= SILENCE).is_some() {
+            client.begin_again();
+        }
     }
 }
 
@@ -324,6 +387,8 @@ impl Code {
         Self(rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE as i32);
     pub const QUEUE_FULL: Self =
         Self(rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__QUEUE_FULL as i32);
+    pub const ALL_BROKERS_DOWN: Self =
+        Self(rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN as i32);
     pub const NO_OFFSET: Self = Self(rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__NO_OFFSET as i32);
 
     /// The code of a message.

@@ -2,14 +2,14 @@
 //! is in one hand at a time, the lane's or that of the thread that settles transactions; so nothing
 //! here needs a lock.
 
-use super::native::{Callbacks, Client, Code, Notes, Topic, c_name, millis, trouble};
+use super::native::{Callbacks, Client, Code, Notes, Topic, c_name, millis};
 use super::transaction::Refusal;
 use crate::error::Result;
 use crate::lane::BatchId;
 use rdkafka::ClientConfig;
 use rdkafka::bindings as rd;
 use std::collections::VecDeque;
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::c_void;
 use std::ptr;
 use std::time::{Duration, Instant};
 
@@ -37,8 +37,6 @@ pub(super) struct Deliveries {
     /// By batch: records whose delivery is not reported.
     outstanding: VecDeque<u32>,
     refused: Vec<Refused>,
-    /// When the client last reported an error of its own, such as a lost connection.
-    troubled_at: Option<Instant>,
 }
 
 /// A record that was not stored.
@@ -140,14 +138,22 @@ impl Outlet {
         std::mem::take(&mut self.deliveries.get_mut().refused)
     }
 
+    /// When the client last reported an error of its own, such as a lost connection.
     pub const fn troubled_at(&self) -> Option<Instant> {
-        self.deliveries.get().troubled_at
+        self.deliveries.troubled_at()
+    }
+
+    /// Serves callbacks, waiting for the first at most `wait`, and looks after the client.
+    pub fn attend(&mut self, wait: Duration) {
+        self.client.poll(wait);
+        self.deliveries.look_after(&self.client);
     }
 
     /// Waits until nothing is on its way, serving delivery reports; false if it is not in time.
-    pub fn flush(&self, wait: Duration) -> bool {
+    pub fn flush(&mut self, wait: Duration) -> bool {
         // SAFETY: the client lives; callbacks run inside, while no reference to the notes is held.
         let code = unsafe { rd::rd_kafka_flush(self.client.ptr(), millis(wait)) };
+        self.deliveries.look_after(&self.client);
         Code(code as i32) == Code::NONE
     }
 
@@ -180,7 +186,6 @@ impl Deliveries {
 fn client(set: &ClientConfig, deliveries: &Notes<Deliveries>) -> Result<Client> {
     let callbacks = Callbacks {
         delivery: Some(on_delivery),
-        trouble: Some(on_trouble),
         opaque: Some(deliveries.opaque()),
         ..Callbacks::default()
     };
@@ -197,9 +202,8 @@ unsafe extern "C" fn on_delivery(
 ) {
     // SAFETY: no other reference to the deliveries exists while a client call runs; the message
     // is valid during the call.
-    let (deliveries, code, which) = unsafe {
-        (&mut *opaque.cast::<Deliveries>(), Code::of(message), (*message)._private.addr())
-    };
+    let (deliveries, code, which) =
+        unsafe { (Notes::<Deliveries>::of(opaque), Code::of(message), (*message)._private.addr()) };
     let (low, index) = ((which >> 32) as u32, which as u32);
     let place = low.wrapping_sub(deliveries.first as u32);
     if code != Code::NONE {
@@ -207,21 +211,5 @@ unsafe extern "C" fn on_delivery(
         deliveries.refused.push(Refused { id, index, code });
     } else if let Some(count) = deliveries.outstanding.get_mut(place as usize) {
         *count -= 1;
-    }
-}
-
-/// # Safety
-/// As [`on_delivery`].
-unsafe extern "C" fn on_trouble(
-    client: *mut rd::rd_kafka_t,
-    code: c_int,
-    text: *const c_char,
-    opaque: *mut c_void,
-) {
-    // SAFETY: no other reference to the deliveries exists while a client call runs; the text is
-    // the client's.
-    unsafe {
-        (*opaque.cast::<Deliveries>()).troubled_at = Some(Instant::now());
-        trouble(client, code, text, opaque);
     }
 }

@@ -330,13 +330,13 @@ impl Producer {
     /// Serves delivery reports, or waits for the settler, at most `wait`; notes what came of it.
     pub fn attend(&mut self, wait: Duration, notices: &mut VecDeque<Notice>) {
         let settled = self.await_settler(wait);
-        if let Some(next) = &self.next {
-            next.client.poll(Duration::ZERO);
+        if let Some(next) = &mut self.next {
+            next.attend(Duration::ZERO);
         }
-        if let Some(outlet) = &self.outlet
+        if let Some(outlet) = &mut self.outlet
             && settled.is_none()
         {
-            outlet.client.poll(wait);
+            outlet.attend(wait);
         }
         self.report_refusals(notices);
         self.report_deliveries(notices);

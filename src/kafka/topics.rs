@@ -4,7 +4,7 @@
 //! One listing of the cluster answers for all of them. Asking for a topic by name would make some
 //! clusters create it, with a number of partitions that nobody chose.
 
-use super::native::{Callbacks, Client, Code, millis};
+use super::native::{Callbacks, Client, Code, Notes, millis};
 use super::settings::{self, MessageBytes, Side};
 use crate::config::{Config, Topics};
 use crate::error::{Error, Result};
@@ -26,7 +26,9 @@ pub struct Scout {
 
 /// A client that only looks.
 struct Looker {
+    // Dropped before its notes.
     client: Client,
+    notes: Notes<()>,
     set: rdkafka::ClientConfig,
 }
 
@@ -85,7 +87,9 @@ impl Scout {
 impl Looker {
     fn new(set: rdkafka::ClientConfig) -> Result<Self> {
         let kind = rd::rd_kafka_type_t::RD_KAFKA_CONSUMER;
-        Ok(Self { client: Client::new(kind, &set, &Callbacks::default())?, set })
+        let notes = Notes::new();
+        let callbacks = Callbacks { opaque: Some(notes.opaque()), ..Callbacks::default() };
+        Ok(Self { client: Client::new(kind, &set, &callbacks)?, notes, set })
     }
 
     fn ping(&self, wait: Duration) -> Result<()> {
@@ -128,6 +132,7 @@ impl Looker {
         if Code(code as i32) != Code::NONE {
             // So that the client tells why: a certificate, a password.
             self.client.poll(Duration::ZERO);
+            self.notes.look_after(&self.client);
             return Err(Error::retry(format!(
                 "no Kafka broker answers at {}: {}",
                 self.set.get("bootstrap.servers").unwrap_or("(no bootstrap.servers)"),

@@ -143,7 +143,7 @@ fn settle(mut outlet: Outlet, job: Job, stop: &AtomicBool) -> Option<(Outlet, An
         Job::Commit(offsets, group) => {
             Answer::Committed(commit(&mut outlet, &offsets, &group, stop)?)
         }
-        Job::Abort if abort(&outlet, stop)? => Answer::Cleared,
+        Job::Abort if abort(&mut outlet, stop)? => Answer::Cleared,
         Job::Abort => match outlet.renew() {
             Ok(()) => name(&mut outlet, stop)?,
             Err(error) => Answer::Failed(error),
@@ -154,7 +154,7 @@ fn settle(mut outlet: Outlet, job: Job, stop: &AtomicBool) -> Option<(Outlet, An
 
 fn name(outlet: &mut Outlet, stop: &AtomicBool) -> Option<Answer> {
     while !stop.load(Ordering::Relaxed) {
-        outlet.client.poll(Duration::ZERO);
+        outlet.attend(Duration::ZERO);
         // SAFETY: the client lives; an error is ours to destroy.
         let named = unsafe {
             Refusal::take(rd::rd_kafka_init_transactions(outlet.client.ptr(), millis(STEP)))
@@ -165,7 +165,7 @@ fn name(outlet: &mut Outlet, stop: &AtomicBool) -> Option<Answer> {
                 return Some(Answer::Cleared);
             }
             // It may have been refused at once.
-            Err(refusal) if refusal.retriable => outlet.client.poll(STEP / 20),
+            Err(refusal) if refusal.retriable => outlet.attend(STEP / 20),
             Err(refusal) => {
                 let text = refusal.text("the producer cannot take its transactional id");
                 return Some(Answer::Failed(Error::fatal(text)));
@@ -206,7 +206,7 @@ fn commit(
             Refusal::take(rd::rd_kafka_commit_transaction(outlet.client.ptr(), millis(STEP)))
         };
         match committed {
-            Err(refusal) if refusal.retriable => {}
+            Err(refusal) if refusal.retriable => outlet.attend(Duration::ZERO),
             Err(refusal) => {
                 outlet.spent |= !refusal.abortable;
                 return Some(Err(refusal.error("a transaction was not committed")));
@@ -220,7 +220,7 @@ fn commit(
 /// A commit that was answered well, if nothing of it can still be on its way.
 fn without_doubt(outlet: &mut Outlet, begun: Instant) -> Result<()> {
     // So that what was reported until now is known.
-    outlet.client.poll(Duration::ZERO);
+    outlet.attend(Duration::ZERO);
     if !is_doubtful(begun, outlet.troubled_at()) {
         return Ok(());
     }
@@ -236,7 +236,7 @@ fn is_doubtful(begun: Instant, troubled_at: Option<Instant>) -> bool {
 }
 
 /// Undoes what is open; false if only a new producer can.
-fn abort(outlet: &Outlet, stop: &AtomicBool) -> Option<bool> {
+fn abort(outlet: &mut Outlet, stop: &AtomicBool) -> Option<bool> {
     let begin = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         if outlet.spent || outlet.client.fatal_error().is_some() || begin.elapsed() > ABORT {
@@ -249,7 +249,7 @@ fn abort(outlet: &Outlet, stop: &AtomicBool) -> Option<bool> {
         };
         match aborted {
             Ok(()) => return Some(true),
-            Err(refusal) if refusal.retriable => {}
+            Err(refusal) if refusal.retriable => outlet.attend(Duration::ZERO),
             Err(_) => return Some(false),
         }
     }

@@ -7,8 +7,9 @@ use super::stage1::{self, BLOCK, Block, Found};
 use std::arch::x86_64::{
     __m128i, __m512i, _mm512_add_epi32, _mm512_castsi512_si128, _mm512_cmpeq_epi8_mask,
     _mm512_cmplt_epi8_mask, _mm512_cmplt_epu8_mask, _mm512_cvtepu8_epi32,
-    _mm512_extracti32x4_epi32, _mm512_loadu_si512, _mm512_maskz_compress_epi8, _mm512_movepi8_mask,
-    _mm512_set1_epi8, _mm512_set1_epi32, _mm512_storeu_si512,
+    _mm512_extracti32x4_epi32, _mm512_loadu_si512, _mm512_mask_loadu_epi8,
+    _mm512_maskz_compress_epi8, _mm512_movepi8_mask, _mm512_set1_epi8, _mm512_set1_epi32,
+    _mm512_storeu_si512,
 };
 use std::mem::MaybeUninit;
 
@@ -20,6 +21,18 @@ impl Block for Avx512 {
     unsafe fn load(from: *const u8) -> Self {
         // SAFETY: the caller promises 64 readable bytes and AVX-512; `loadu` asks no alignment.
         Self(unsafe { _mm512_loadu_si512(from.cast()) })
+    }
+    /// By a mask. A copy on the stack is read at once as it was written piece by piece, which the processor
+    /// waits for: 11 of 211 ns for web events under an empty policy.
+    #[inline(always)]
+    unsafe fn load_part(part: &[u8]) -> Self {
+        debug_assert!(part.len() < BLOCK);
+        let here = (1 << part.len()) - 1;
+        // SAFETY: the caller promises AVX-512; only the bytes of `part` are read.
+        unsafe {
+            let spaces = _mm512_set1_epi8(b' '.cast_signed());
+            Self(_mm512_mask_loadu_epi8(spaces, here, part.as_ptr().cast()))
+        }
     }
     #[inline(always)]
     unsafe fn equal(self, byte: u8) -> u64 {

@@ -4,7 +4,7 @@
 //! out which of its size classes that is, and the branch predictor gets it wrong every other time.
 //! Here 64 bytes are copied whatever the length, the surplus into spare capacity that the next append
 //! overwrites; what is longer goes on in chunks. In a profile of web events `memmove` fell from 11 %
-//! of the time to 6 by the chunks.
+//! of the time to 6 by the chunks. Chunks of 64 or 128 bytes gain nothing more.
 
 /// Bytes copied at once, in any case.
 const SHORT: usize = 64;

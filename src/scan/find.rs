@@ -6,6 +6,7 @@
 //!
 //! Tried and thrown away: all that divides a URL found in one pass, five bytes and the controls looked for
 //! at once. Every chunk then pays for all of them: 1,093 instructions for a record's two URLs, 1,066 so.
+//! All separators of a query found at once, as a mask of 64 bits: web events 1 % slower.
 
 /// Bytes looked at together.
 const WIDTH: usize = 16;
@@ -72,17 +73,49 @@ pub fn digits_and(word: u128, byte: u8) -> (u32, u32) {
 #[inline(always)]
 #[must_use]
 pub fn digits_and(word: u128, byte: u8) -> (u32, u32) {
-    digits_and_bytewise(word, byte)
+    bytewise(word, u8::is_ascii_digit, byte)
 }
 
-/// The specification of [`digits_and`].
+/// The specification of [`digits_and`] and [`hex_and`].
 #[cfg(any(test, not(target_arch = "x86_64")))]
-fn digits_and_bytewise(word: u128, byte: u8) -> (u32, u32) {
+fn bytewise(word: u128, digit: impl Fn(&u8) -> bool, byte: u8) -> (u32, u32) {
     let bytes = word.to_le_bytes();
-    let mark = |is: &dyn Fn(u8) -> bool| {
-        bytes.iter().rev().fold(0, |marks, byte| marks << 1 | u32::from(is(*byte)))
+    let mark = |is: &dyn Fn(&u8) -> bool| {
+        bytes.iter().rev().fold(0, |marks, byte| marks << 1 | u32::from(is(byte)))
     };
-    (mark(&|other| other.is_ascii_digit()), mark(&|other| other == byte))
+    (mark(&digit), mark(&|other| *other == byte))
+}
+
+/// As [`digits_and`], for hex digits of either case.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+#[must_use]
+#[allow(clippy::cast_possible_truncation)] // by halves
+pub fn hex_and(word: u128, byte: u8) -> (u32, u32) {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x,
+        _mm_set1_epi8, _mm_sub_epi8,
+    };
+    // SAFETY: x86-64 has SSE2.
+    unsafe {
+        let halves = ((word >> 64) as u64, word as u64);
+        let bytes = _mm_set_epi64x(halves.0.cast_signed(), halves.1.cast_signed());
+        let lower = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
+        let within = |bytes, first: u8, most: u8| {
+            let values = _mm_sub_epi8(bytes, _mm_set1_epi8(first.cast_signed()));
+            _mm_cmpeq_epi8(_mm_min_epu8(values, _mm_set1_epi8(most.cast_signed())), values)
+        };
+        let hex = _mm_or_si128(within(bytes, b'0', 9), within(lower, b'a', 5));
+        let equal = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte.cast_signed()));
+        (_mm_movemask_epi8(hex).cast_unsigned(), _mm_movemask_epi8(equal).cast_unsigned())
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+#[must_use]
+pub fn hex_and(word: u128, byte: u8) -> (u32, u32) {
+    bytewise(word, u8::is_ascii_hexdigit, byte)
 }
 
 /// A bit for each byte that is wanted, the first lowest.
@@ -147,10 +180,12 @@ mod tests {
         }
 
         #[test]
-        fn digits_are_told_from_the_rest(text in "[0-9./:@]{16}", other in any::<u128>()) {
+        fn digits_are_told_from_the_rest(text in "[0-9./:@A-Ga-g]{16}", other in any::<u128>()) {
             let word = u128::from_le_bytes(text.as_bytes().try_into().unwrap());
             for word in [word, other] {
-                prop_assert_eq!(digits_and(word, b'.'), digits_and_bytewise(word, b'.'));
+                let digits = bytewise(word, u8::is_ascii_digit, b'.');
+                prop_assert_eq!(digits_and(word, b'.'), digits);
+                prop_assert_eq!(hex_and(word, b':'), bytewise(word, u8::is_ascii_hexdigit, b':'));
             }
         }
 

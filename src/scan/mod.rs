@@ -34,7 +34,7 @@ mod scalar;
 mod stage1;
 
 pub use copy::{append, append_piece};
-pub use find::{digits_and, find, find_or_control};
+pub use find::{digits_and, find, find_or_control, hex_and};
 pub use prefetch::prefetch;
 use stage1::Found;
 

@@ -17,6 +17,14 @@ pub(super) const BLOCK: usize = 64;
 pub(super) trait Block: Copy {
     /// Loads 64 bytes from `from`, which must be readable; no alignment is asked for.
     unsafe fn load(from: *const u8) -> Self;
+    /// Loads fewer than 64 bytes, and spaces behind them.
+    #[inline(always)]
+    unsafe fn load_part(part: &[u8]) -> Self {
+        let mut padded = [b' '; BLOCK];
+        padded[..part.len()].copy_from_slice(part);
+        // SAFETY: `padded` has 64 bytes; the caller vouches for the instruction set.
+        unsafe { Self::load(padded.as_ptr()) }
+    }
     /// Bytes equal to `byte`.
     unsafe fn equal(self, byte: u8) -> u64;
     /// Bytes under 0x20.
@@ -89,11 +97,9 @@ pub(super) unsafe fn run<B: Block>(input: &[u8], index: &mut Index) -> Found {
         at += BLOCK;
     }
     if at < input.len() {
-        // The last bytes, padded with spaces on the stack: the input itself has no padding.
-        let mut tail = [b' '; BLOCK];
-        tail[..input.len() - at].copy_from_slice(&input[at..]);
-        // SAFETY: `tail` has 64 bytes; the caller vouches for the instruction set.
-        unsafe { step(B::load(tail.as_ptr()), at, input, &mut carry, index) };
+        // The last bytes, padded with spaces: the input itself has no padding.
+        // SAFETY: the caller vouches for the instruction set.
+        unsafe { step(B::load_part(&input[at..]), at, input, &mut carry, index) };
     }
     carry.end_run(input);
     Found {

@@ -5,7 +5,7 @@
 //! its caller for each address; what is no address makes the whole text none.
 
 use crate::format::Out;
-use crate::scan::digits_and;
+use crate::scan::{digits_and, hex_and};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// An address that stands in a text.
@@ -80,11 +80,10 @@ fn undress(item: &str) -> Option<(Found, bool, &str)> {
 
 /// An IPv6 address, with or without a zone.
 fn zoned(item: &str) -> Option<Ipv6Addr> {
-    let address = match item.split_once('%') {
-        Some((address, zone)) => (!zone.is_empty()).then_some(address)?,
-        None => item,
-    };
-    parse_v6(address.as_bytes())
+    parse_v6(item.as_bytes()).or_else(|| {
+        let (address, zone) = item.split_once('%')?;
+        (!zone.is_empty()).then(|| parse_v6(address.as_bytes()))?
+    })
 }
 
 /// What stands behind an address: nothing, or a colon and one to five digits.
@@ -106,6 +105,9 @@ pub(super) fn parse_v4(text: &[u8]) -> Option<(Ipv4Addr, usize)> {
     let word = first_word(text)?;
     let (digits, mut dots) = digits_and(word, b'.');
     let others = !(digits | dots);
+    if others.trailing_zeros() < V4_MIN {
+        return None;
+    }
     let (mut address, mut start, mut sound) = (0, 0, true);
     for _ in 0..3 {
         let end = dots.trailing_zeros();
@@ -120,6 +122,9 @@ pub(super) fn parse_v4(text: &[u8]) -> Option<(Ipv4Addr, usize)> {
     let (octet, is_octet) = read_octet(word, start, end);
     (sound & is_octet).then(|| (Ipv4Addr::from_bits(address << 8 | octet), end as usize))
 }
+
+/// Length of the shortest IPv4 address.
+const V4_MIN: u32 = 7;
 
 /// The first 16 bytes of a text, zero-padded; none of one too short for an address.
 #[inline(always)]
@@ -197,63 +202,134 @@ pub(super) fn spell_v4(address: Ipv4Addr) -> ([u8; 16], usize) {
 }
 
 pub(super) fn push_v6(address: Ipv6Addr, out: &mut Out<'_>) {
-    let (text, length) = spell_v6(address);
-    out.push_start(&text, length);
+    spell_groups(address, |text, length| out.push_start(&text, length));
+}
+
+/// An address's spelling, and its length.
+pub(super) fn spell_v6(address: Ipv6Addr) -> ([u8; SPELLED_MAX], usize) {
+    let (mut text, mut end) = ([0; SPELLED_MAX], 0);
+    spell_groups(address, |piece, length| {
+        text[end..end + length].copy_from_slice(&piece[..length]);
+        end += length;
+    });
+    (text, end)
 }
 
 /// RFC 5952: lower case, no leading zeros, the first of the longest runs of two or more zero
-/// groups as `::`. std's formatter costs 3 times as much.
-pub(super) fn spell_v6(address: Ipv6Addr) -> ([u8; SPELLED_MAX], usize) {
+/// groups as `::`. Gives it piece by piece, each with its length: what is written elsewhere is not
+/// read back from memory just written.
+#[inline(always)]
+fn spell_groups(address: Ipv6Addr, mut push: impl FnMut([u8; 8], usize)) {
     let groups = address.segments();
     let (run, zeros) = longest_zeros(&groups);
-    let mut text = [0; SPELLED_MAX];
-    let mut length = 0;
-    let mut push = |byte: u8| {
-        text[length] = byte;
-        length += 1;
-    };
     let mut index = 0;
     while index < 8 {
         if index == run && zeros > 1 {
-            push(b':');
-            if index == 0 {
-                push(b':');
-            }
+            // The group before has written one of the two colons.
+            push(*b"::      ", if index == 0 { 2 } else { 1 });
             index += zeros;
             continue;
         }
-        push_hex(groups[index], &mut push);
+        let (digits, count) = spell_group(groups[index]);
         index += 1;
-        if index < 8 {
-            push(b':');
-        }
+        let piece = u64::from(digits) | u64::from(b':') << (8 * count);
+        push(piece.to_le_bytes(), if index < 8 { count + 1 } else { count });
     }
-    (text, length)
 }
 
 /// Index and length of the first of the longest runs of zeros.
 fn longest_zeros(groups: &[u16; 8]) -> (usize, usize) {
-    let (mut best, mut run) = ((0, 0), 0);
-    for (index, &group) in groups.iter().enumerate() {
-        run = if group == 0 { run + 1 } else { 0 };
-        if run > best.1 {
-            best = (index + 1 - run, run);
-        }
+    let zero = groups.iter().rev().fold(0u32, |zero, group| zero << 1 | u32::from(*group == 0));
+    if zero == 0 {
+        return (0, 0);
     }
-    best
+    // Where runs of this length and more begin.
+    let (mut begins, mut length) = (zero, 1);
+    while begins & zero >> length != 0 {
+        begins &= zero >> length;
+        length += 1;
+    }
+    (begins.trailing_zeros() as usize, length)
 }
 
-fn push_hex(group: u16, push: &mut impl FnMut(u8)) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for shift in [12, 8, 4, 0] {
-        if group >> shift != 0 || shift == 0 {
-            push(DIGITS[usize::from(group >> shift & 15)]);
-        }
-    }
+/// The hex digits of a group, and how many: all four at once, without the leading zeros.
+#[inline(always)]
+fn spell_group(group: u16) -> (u32, usize) {
+    let group = u32::from(group);
+    let digits = group >> 12 | group & 0xf00 | (group & 0xf0) << 12 | group << 24 & 0xf00_0000;
+    // From 10 on they are letters.
+    let letters = (digits + 0x0606_0606) >> 4 & 0x0101_0101;
+    let spelled = digits + 0x3030_3030 + letters * u32::from(b'a' - b'0' - 10);
+    let zeros = (group | 1).leading_zeros() / 4 - 4;
+    (spelled >> (8 * zeros), 4 - zeros as usize)
 }
 
 /// An IPv6 address in any spelling of RFC 4291, section 2.2.
 pub(super) fn parse_v6(text: &[u8]) -> Option<Ipv6Addr> {
+    long_v6(text).or_else(|| any_v6(text))
+}
+
+/// [`parse_v6`] of most addresses: 16 characters or more, no zone, no IPv4 part. The colons are found
+/// all at once and each group is read at once, from the four bytes that it ends with. With that and
+/// [`spell_groups`], web events whose clients have IPv6 addresses went from 890 to 807 ns a record.
+#[inline(always)]
+fn long_v6(text: &[u8]) -> Option<Ipv6Addr> {
+    let (colons, others) = colons_and_others(text)?;
+    (others == 0).then_some(())?;
+    let (mut groups, mut count, mut gap) = ([0; 8], 0, None);
+    let (mut colons, mut start) = (colons, 0);
+    while start < text.len() {
+        let end = (colons.trailing_zeros() as usize).min(text.len());
+        colons &= colons.wrapping_sub(1);
+        match end - start {
+            0 if gap.is_none() && start > 0 => gap = Some(count),
+            length @ 1..=4 => {
+                let word = text.get(end.checked_sub(4)?..end)?.try_into().ok()?;
+                let digits = u32::from_le_bytes(word) & u32::MAX << (32 - 8 * length);
+                *groups.get_mut(count)? = read_group(digits);
+                count += 1;
+            }
+            _ => return None,
+        }
+        start = end + 1;
+    }
+    // Only `::` may stand at the end.
+    (text.last() != Some(&b':') || gap == Some(count)).then_some(())?;
+    filled(groups, count, gap)
+}
+
+/// A bit for each byte of a text of 16 to 39, the first lowest, that is a colon; and one for each that is
+/// neither that nor a hex digit.
+#[inline(always)]
+fn colons_and_others(text: &[u8]) -> Option<(u64, u64)> {
+    let (first, last) = (text.first_chunk()?, text.last_chunk()?);
+    let (mut colons, mut hex) = (0, 0);
+    let mut add = |chunk: &[u8; 16], at: usize| {
+        let (is_hex, is_colon) = hex_and(u128::from_le_bytes(*chunk), b':');
+        hex |= u64::from(is_hex) << at;
+        colons |= u64::from(is_colon) << at;
+    };
+    add(first, 0);
+    match text.len() {
+        16..=32 => {}
+        33..=SPELLED_MAX => add(text[16..].first_chunk()?, 16),
+        _ => return None,
+    }
+    add(last, text.len() - 16);
+    let all = (1 << text.len()) - 1;
+    Some((colons, all & !(hex | colons)))
+}
+
+/// The value of up to four hex digits, the last one highest; zero bytes below the first.
+#[inline(always)]
+const fn read_group(digits: u32) -> u16 {
+    let letters = digits >> 6 & 0x0101_0101;
+    let values = (digits & 0x0f0f_0f0f) + letters * 9;
+    (values << 12 & 0xf000 | values & 0xf00 | values >> 12 & 0xf0 | values >> 24) as u16
+}
+
+/// [`parse_v6`], character by character.
+fn any_v6(text: &[u8]) -> Option<Ipv6Addr> {
     let mut groups = [0; 8];
     let (mut count, mut gap) = (0, None);
     let mut rest = text;
@@ -283,6 +359,11 @@ pub(super) fn parse_v6(text: &[u8]) -> Option<Ipv6Addr> {
             _ => return None,
         };
     }
+    filled(groups, count, gap)
+}
+
+/// The address of `count` groups, with a gap before the one of this number.
+fn filled(mut groups: [u16; 8], count: usize, gap: Option<usize>) -> Option<Ipv6Addr> {
     match gap {
         None => (count == 8).then_some(())?,
         Some(gap) => {
@@ -328,7 +409,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_hand_made_v6_parser_is_std_s(text in "[0-9a-fA-F:.]{0,30}|([0-9a-f]{0,4}:){0,8}[0-9a-f]{0,5}|(::|([0-9a-f]{1,4}:){0,6})[0-9]{1,3}[.]1[.]2[.]3") {
+        fn the_hand_made_v6_parser_is_std_s(text in "[0-9a-fA-F:.]{0,30}|([0-9a-f]{0,4}:){0,8}[0-9a-f]{0,5}|(::)?([0-9A-Fa-f]{1,4}:{1,2}){3,8}[0-9a-fg%]{0,4}|(::|([0-9a-f]{1,4}:){0,6})[0-9]{1,3}[.]1[.]2[.]3") {
             prop_assert_eq!(parse_v6(text.as_bytes()), text.parse().ok());
         }
 

@@ -7,10 +7,9 @@
 //! 3056: within the first 48 bits!), NAT64 (`64:ff9b::1.2.3.4`, RFC 6052) and the old compatible
 //! form (`::1.2.3.4`). Of that part no more stays than of an IPv4 address.
 
-use super::address::{self, Found, parse_v4, push_v4, push_v6};
+use super::address::{self, Found, parse_v4, parse_v6, push_v4, push_v6};
 use super::{Args, Example, Kind, Outcome, Param, Shows, Spec, Transform};
 use crate::format::Out;
-use ipnet::Ipv6Net;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Prefix lengths, in bits.
@@ -77,8 +76,15 @@ impl TruncateIp {
             return Outcome::Replaced;
         }
         let start = out.open();
-        if address::rewrite(text, out, &mut |found, out| self.write(found, out)).is_none() {
-            return Outcome::Mismatch;
+        match parse_v6(text.as_bytes()) {
+            Some(address) => self.write(Found::V6(address), out),
+            None => {
+                let rewritten =
+                    address::rewrite(text, out, &mut |found, out| self.write(found, out));
+                if rewritten.is_none() {
+                    return Outcome::Mismatch;
+                }
+            }
         }
         if out.since(start) == text.as_bytes() {
             return Outcome::Unchanged;
@@ -123,7 +129,8 @@ fn network_v4(address: Ipv4Addr, bits: u8) -> Ipv4Addr {
 }
 
 fn network_v6(address: Ipv6Addr, bits: u8) -> Ipv6Addr {
-    Ipv6Net::new_assert(address, bits).network()
+    let hosts = u128::MAX.checked_shr(bits.into()).unwrap_or(0);
+    Ipv6Addr::from_bits(address.to_bits() & !hosts)
 }
 
 #[cfg(test)]

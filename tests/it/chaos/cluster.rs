@@ -3,10 +3,14 @@
 use rdkafka::ClientConfig;
 use rdkafka::TopicPartitionList;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::client::{Client, ClientContext, DefaultClientContext};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{DeliveryResult, ProducerContext};
 use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub const QUARANTINE: &str = "limpid.quarantine";
@@ -46,7 +50,44 @@ pub struct Cluster {
     address: String,
     topics: usize,
     /// Looks at offsets and commits; never joins the group.
-    eye: BaseConsumer,
+    eye: BaseConsumer<Steadfast>,
+}
+
+/// A client's memory of having lost all connections. librdkafka may never ask again after a broker
+/// answered with a list of no brokers (its issue 5301), as one does that its controller held for dead
+/// while it was frozen: so it is told again where to begin.
+#[derive(Default)]
+pub struct Steadfast {
+    lost: AtomicBool,
+}
+
+impl ClientContext for Steadfast {
+    fn error(&self, error: KafkaError, _: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.lost.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl ConsumerContext for Steadfast {}
+
+impl ProducerContext for Steadfast {
+    type DeliveryOpaque = ();
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}
+
+impl Steadfast {
+    /// To be called now and then.
+    #[expect(unsafe_code, reason = "the crate has no safe call for it")]
+    pub fn look_after(client: &Client<Self>, address: &str) {
+        if client.context().lost.swap(false, Ordering::Relaxed) {
+            let address = CString::new(address).unwrap();
+            // SAFETY: the client lives, the address ends with a NUL.
+            unsafe {
+                rdkafka::bindings::rd_kafka_brokers_add(client.native_ptr(), address.as_ptr())
+            };
+        }
+    }
 }
 
 impl Cluster {
@@ -62,7 +103,7 @@ impl Cluster {
         let cluster = Self {
             address: address.to_owned(),
             topics: partitions.len(),
-            eye: eye.create().unwrap(),
+            eye: eye.create_with_context(Steadfast::default()).unwrap(),
         };
         let (raw, clean) = (cluster.raw_topics(), cluster.clean_topics());
         let new = |name, partitions| NewTopic::new(name, partitions, TopicReplication::Fixed(1));
@@ -84,6 +125,10 @@ impl Cluster {
         while listed() < count {
             assert!(begin.elapsed() < WORK, "the topics are not listed");
         }
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     pub fn client(&self) -> ClientConfig {
@@ -117,6 +162,8 @@ impl Cluster {
         for place in places {
             asked.add_partition(&format!("raw.{}", place.topic), place.partition);
         }
+        self.eye.poll(Duration::ZERO);
+        Steadfast::look_after(self.eye.client(), &self.address);
         let known = self.eye.committed_offsets(asked, ASK).ok()?;
         let at = |place: &Place| {
             let found = known.find_partition(&format!("raw.{}", place.topic), place.partition)?;

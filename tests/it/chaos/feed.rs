@@ -4,7 +4,7 @@
 //! The producer is idempotent and never gives up, so a record's number is its offset in the raw
 //! topic: its identity needs no reading back. What is to become of each is decided here and kept.
 
-use super::cluster::{Cluster, Place};
+use super::cluster::{Cluster, Place, Steadfast};
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
@@ -104,8 +104,8 @@ impl Feed {
         });
         let producer = producer(cluster);
         let work = shared.clone();
-        let names = cluster.raw_topics();
-        let thread = thread::spawn(move || work.produce(&producer, &names));
+        let (names, address) = (cluster.raw_topics(), cluster.address().to_owned());
+        let thread = thread::spawn(move || work.produce(&producer, &names, &address));
         Self { shared, thread: Some(thread) }
     }
 
@@ -150,7 +150,7 @@ impl Drop for Feed {
     }
 }
 
-fn producer(cluster: &Cluster) -> BaseProducer {
+fn producer(cluster: &Cluster) -> BaseProducer<Steadfast> {
     let mut client: ClientConfig = cluster.client();
     client
         .set("enable.idempotence", "true")
@@ -158,11 +158,11 @@ fn producer(cluster: &Cluster) -> BaseProducer {
         .set("linger.ms", "20")
         .set("compression.type", "lz4")
         .set("topic.metadata.refresh.interval.ms", "500");
-    client.create().unwrap()
+    client.create_with_context(Steadfast::default()).unwrap()
 }
 
 impl Shared {
-    fn produce(&self, producer: &BaseProducer, names: &[String]) {
+    fn produce(&self, producer: &BaseProducer<Steadfast>, names: &[String], address: &str) {
         let begin = Instant::now();
         let mut due = 0.0;
         let mut last = begin;
@@ -177,12 +177,18 @@ impl Shared {
                 due -= 1.0;
             }
             producer.poll(SLICE);
+            Steadfast::look_after(producer.client(), address);
         }
         producer.flush(PATIENCE).expect("all that was sent is stored");
     }
 
     /// Sends one record to the next partition; false if there is no room.
-    fn send_next(&self, producer: &BaseProducer, names: &[String], turn: &mut usize) -> bool {
+    fn send_next(
+        &self,
+        producer: &BaseProducer<Steadfast>,
+        names: &[String],
+        turn: &mut usize,
+    ) -> bool {
         let mut sent = self.sent.lock().unwrap();
         *turn += 1;
         let index = *turn % sent.len();
@@ -197,7 +203,13 @@ impl Shared {
     }
 }
 
-fn send(producer: &BaseProducer, topic: &str, place: Place, number: u64, fate: Fate) -> bool {
+fn send(
+    producer: &BaseProducer<Steadfast>,
+    topic: &str,
+    place: Place,
+    number: u64,
+    fate: Fate,
+) -> bool {
     let tenant = if fate == Fate::Stranger { "nobody" } else { "acme" };
     let at = format!("{place}/{number}");
     let headers = OwnedHeaders::new()

@@ -16,7 +16,8 @@ pub enum Turn {
     KillBroker,
     /// SIGSTOP of a limpid until the others have its partitions, then SIGCONT: a zombie.
     FreezeLimpid,
-    /// SIGSTOP of the broker beyond the session time-out.
+    /// SIGSTOP of the broker beyond the session time-outs, its own with its controller included: for
+    /// a moment it is back and says that there are no brokers.
     FreezeBroker,
     /// Three limpids: they join, and leave one by one.
     JoinAndLeave,
@@ -65,7 +66,7 @@ pub fn make(turn: Turn, scene: &mut Scene) {
         }
         Turn::FreezeBroker => {
             scene.broker.freeze();
-            sleep(SESSION + Duration::from_secs(1));
+            sleep(SESSION + Duration::from_secs(4));
             scene.broker.thaw();
         }
         Turn::JoinAndLeave => join_and_leave(scene),
