@@ -341,7 +341,7 @@ fn turned<T>(read: Option<Option<T>>) -> Option<Option<T>> {
 fn single_field(path: &str, span: Span, reader: &mut Reader<'_>) -> Option<Place> {
     let plain = |segment: &Segment| matches!(segment, Segment::Name(_) | Segment::Element(_));
     let single = |place: &Place| match place {
-        Place::Value(segments) => segments.iter().all(plain),
+        Place::In(_, segments) => segments.iter().all(plain),
         Place::Key => true,
         Place::Header(name) => *name != HeaderName::Any,
     };
@@ -351,7 +351,7 @@ fn single_field(path: &str, span: Span, reader: &mut Reader<'_>) -> Option<Place
             let message = format!("`{path}` is no single field");
             reader
                 .fault("P064", span, message)
-                .hint("name one place: names joined by dots, `[0]`, `$key` or `$header.NAME`");
+                .hint("name one place: names joined by dots, `[0]`, `$key`, `$key.NAME` or `$header.NAME`");
             None
         }
         Err(flaw) => {
