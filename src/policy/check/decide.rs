@@ -362,11 +362,47 @@ impl Board<'_> {
             let twin = values[..index].iter().any(|earlier| earlier.says() == named.says());
             if paths.decides(index) {
                 deciding.push(named);
+                if named.decides != Decides::Value && named.when == when {
+                    self.fruitless(part, &values, named, rest, reader);
+                }
             } else if !twin && named.when == when {
                 idle(&values, &written, index, reader);
             }
         }
         (deciding, Some(paths))
+    }
+
+    /// Refuses to rename, or to read, what other rules of the list take along with all that it is in.
+    fn fruitless(
+        &self,
+        part: Part,
+        list: &[&Named<'_>],
+        named: &Named<'_>,
+        rest: Option<RuleId>,
+        reader: &mut Reader<'_>,
+    ) {
+        let comes = |others: &[&Named<'_>], rest| {
+            let own = named.within(part, named.rule);
+            let paths: Vec<RulePath> = within(part, others).into_iter().chain(own).collect();
+            let paths = Paths::compile(&with_rest(paths, rest));
+            paths.is_err() || paths.is_ok_and(|paths| paths.comes_to(named.rule))
+        };
+        let others: Vec<&Named<'_>> =
+            list.iter().copied().filter(|other| other.decides == Decides::Value).collect();
+        if comes(&others, rest) {
+            return;
+        }
+        match others.iter().find(|other| !comes(&[**other], None)) {
+            Some(other) if named.yields_to(other) => {}
+            Some(other) => undone(named, other, reader),
+            None if named.included => {}
+            None => {
+                let message = format!("`{}` changes nothing: nothing there stays", named.place);
+                named
+                    .fault("P026", message, reader)
+                    .hint("take this path out, or name what is to stay in a rule of its own");
+            }
+        }
     }
 
     fn too_many(&self, reader: &mut Reader<'_>) {
@@ -580,9 +616,9 @@ fn undone(named: &Named<'_>, by: &Named<'_>, reader: &mut Reader<'_>) {
     let at = by.place_for(named);
     let message =
         format!("`{}` changes nothing: `{}` in {at} takes all of it", named.place, by.place);
-    named.fault("P026", message, reader).hint(
-        "what a later rule takes whole is gone; take this path out, or `keep` what is to stay",
-    );
+    named
+        .fault("P026", message, reader)
+        .hint("what a rule takes whole is gone: take this path out, or `keep` what is to stay");
 }
 
 fn shadowed(named: &Named<'_>, by: Option<&Named<'_>>, reader: &mut Reader<'_>) {
