@@ -261,20 +261,20 @@ fn what_kubernetes_swaps_is_found_policies_and_keys() {
     };
     let keyring = service.dir.path().join("keyring.yaml");
     let mut secrets = Mount { folder: service.dir.path().join("secret"), version: 0 };
-    secrets.swap("keyring.yaml", &secret());
+    secrets.swap("keyring.yaml", secret());
     fs::remove_file(&keyring).unwrap();
     symlink("secret/keyring.yaml", &keyring).unwrap();
     let mut policies = Mount { folder: service.dir.path().join("policies"), version: 0 };
-    policies.swap("beta.yaml", &keyed(1));
+    policies.swap("beta.yaml", keyed(1));
     let line = service.await_log("policies reloaded");
     assert_eq!((&line["by"], &line["policies"]), (&"watch".into(), &2.into()), "{line}");
 
-    policies.swap("beta.yaml", &keyed(2));
+    policies.swap("beta.yaml", keyed(2));
     let line = service.await_log("policies reloaded");
     assert_eq!((&line["by"], &line["compiled"]), (&"watch".into(), &1.into()), "{line}");
     service.has_metric("limpid_policy_info{rules=\"1\",tenant=\"beta\",version=\"2\"} 1");
 
-    secrets.swap("keyring.yaml", &secret());
+    secrets.swap("keyring.yaml", secret());
     let line = service.await_log("policies reloaded");
     assert_eq!((&line["by"], &line["compiled"]), (&"watch".into(), &1.into()), "{line}");
 }
