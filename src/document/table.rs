@@ -77,7 +77,7 @@ impl<'a> Table<'a> {
             _ => {
                 let message = format!("{what} must be keys and values, found {}", node.is_a());
                 let fault = reader.fault("Y012", node.span, message);
-                if let Kind::Text(_) = node.kind {
+                if let Kind::Text(_) | Kind::List(_) = node.kind {
                     fault.hint("write `{NAME: VALUE}`, or a line `NAME: VALUE` each, indented");
                 }
                 None
@@ -228,7 +228,11 @@ impl<'a> Field<'a> {
 
     /// One of some words, by its index.
     pub fn one_of(&self, words: &[&str], reader: &mut Reader<'_>) -> Option<usize> {
-        let text = self.text(reader)?;
+        let text = match &self.node.kind {
+            Kind::Text(text) => text,
+            Kind::Refused => return None,
+            _ => "",
+        };
         let found = words.iter().position(|word| *word == text);
         if found.is_none() {
             let one_of = if words.len() > 1 { "one of " } else { "" };

@@ -110,7 +110,7 @@ pub fn shown(name: &str) -> String {
 }
 
 /// Characters that a name has only in quotes.
-const SPECIAL: [char; 9] = ['.', '*', '[', ']', '"', '$', ',', ';', '/'];
+const SPECIAL: [char; 12] = ['.', '*', '[', ']', '"', '$', ',', ';', '/', '{', '}', '>'];
 
 fn flaw<T>(
     code: &'static str,
@@ -265,6 +265,10 @@ impl Steps<'_> {
                 let hint = "names are joined with dots, and several paths are a list: `[a.b, c]`; a name that has a comma or a slash goes in double quotes: '\"a/b\"'";
                 flaw("P016", at, "a comma or slash in a name", hint)
             }
+            _ if step.contains(['{', '}', '>']) => {
+                let hint = "names are joined with dots and stand alone: `a.b`; a name that has such a character goes in double quotes: '\"a>b\"'";
+                flaw("P016", at, "a brace or `>` in a name", hint)
+            }
             _ if step.trim() != step => {
                 let hint = "take the space out, or put the name in double quotes";
                 flaw("P016", at, "a name starts or ends with a space", hint)
@@ -297,8 +301,14 @@ impl Steps<'_> {
         while self.rest().starts_with('[') {
             let start = self.at;
             let end = self.rest().find(']').map_or(self.text.len(), |length| start + length + 1);
-            let Some(segment) = element(&self.text[start..end]) else {
-                let hint = "`[*]` stands for every element, `[0]` for the first, up to `[255]`";
+            let brackets = &self.text[start..end];
+            let Some(segment) = element(brackets) else {
+                let quoted = brackets.starts_with("[\"") || brackets.starts_with("['");
+                let hint = if quoted {
+                    "a member's name is joined with a dot: `a.b`, or `a.\"b c\"` where it needs quotes"
+                } else {
+                    "`[*]` stands for every element, `[0]` for the first, up to `[255]`"
+                };
                 let message = "only `*` or a number from 0 to 255 can stand in brackets";
                 return flaw("P012", start..end, message, hint);
             };
@@ -439,6 +449,9 @@ mod tests {
             ("a.b]", "P016", "b]"),
             ("a. b", "P016", " b"),
             ("a/b", "P016", "a/b"),
+            ("a->b.c", "P016", "a->b"),
+            ("{a.b}", "P016", "{a"),
+            ("a[\"b\"]", "P012", "[\"b\"]"),
             ("a.b, c.d", "P016", "b, c"),
             (r#"a.b"c""#, "P016", r#"b"c""#),
         ];

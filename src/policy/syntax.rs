@@ -390,6 +390,13 @@ fn literal(field: &Field<'_>, node: &Node, reader: &mut Reader<'_>) -> Option<Li
             Some(transform::canonical(&spelling).into())
         }
         NodeKind::Refused => None,
+        NodeKind::Null => {
+            let message = format!("`{}` is compared with nothing", field.name);
+            reader
+                .fault("P060", node.span, message)
+                .hint("a field that is not there, or is `null`, is asked for by `{exists: false}`");
+            None
+        }
         _ => {
             let message = format!("`{}` is compared with {}", field.name, node.is_a());
             reader
