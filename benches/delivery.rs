@@ -5,6 +5,7 @@
 //! deploy/dev/kafka.sh up
 //! LIMPID_KAFKA=127.0.0.1:29092 cargo bench --bench delivery -- \
 //!     [--records N] [--turns N] [--seconds N] [--rate N] [--lanes N] [--more YAML] [--json FILE]
+//! LIMPID_KAFKA=127.0.0.1:29092 cargo bench --bench delivery -- --reloads MS    # what does a reload cost?
 //! ```
 //! Throughput: the kinds of delivery in turns over the same records, which were produced before;
 //! measured is the middle four fifths of each run, in records a second and in CPU seconds of the
@@ -14,17 +15,21 @@
 //! from there until a reader of committed records has the clean one. Generator, limpid and reader
 //! share one process, and the machine with the broker. `--turns 0` leaves throughput out,
 //! `--seconds 0` delay; `--lanes` are as many as cores unless it says
-//! otherwise, `--more` is a line of configuration for all kinds.
+//! otherwise, `--more` is a line of configuration for all kinds. `--reloads` measures another thing: the
+//! throughput while one of 10,000 policies changes and is reloaded every so many milliseconds, beside the
+//! throughput while none does.
 
 use limpid::config::{self, Config};
 use limpid::demo::events::Events;
+use limpid::document::Faults;
 use limpid::kafka::cluster::{Cluster, Feed};
-use limpid::reload::Start;
+use limpid::reload::{InForce, Start};
 use limpid::run::{self, Stop};
 use limpid::telemetry::{Health, Metrics};
 use serde_json::{Value, json};
 use std::fs;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -44,6 +49,11 @@ const DELAY_MS: f64 = 150.0;
 /// How many events differ.
 const EVENTS: usize = 20_000;
 
+/// Number of the last of [`KINDS`].
+const THROUGHPUT: usize = 2;
+/// Policies of which one is reloaded.
+const POLICIES: usize = 10_000;
+
 const KINDS: [(&str, &str); 3] = [
     ("at least once", "delivery: at_least_once"),
     ("exactly once, latency", "tuning: latency"),
@@ -58,6 +68,10 @@ fn main() -> ExitCode {
     };
     let bench = Bench::new(brokers, &options);
     let mut figures = Vec::new();
+    if let Some(every) = options.reloads {
+        bench.reloads(every, &options);
+        return ExitCode::SUCCESS;
+    }
     let speeds = bench.throughput(&options, &mut figures);
     for (kind, speed) in (0..KINDS.len()).zip(speeds).skip(1).filter(|_| options.seconds > 0) {
         bench.delay(kind, options.rate.unwrap_or(speed / 2.0), &options, &mut figures);
@@ -75,6 +89,7 @@ struct Options {
     rate: Option<f64>,
     lanes: usize,
     more: String,
+    reloads: Option<Duration>,
     json: Option<String>,
 }
 
@@ -87,6 +102,7 @@ impl Options {
             rate: None,
             lanes: thread::available_parallelism().map_or(1, usize::from),
             more: String::new(),
+            reloads: None,
             json: None,
         };
         let mut args = std::env::args().skip(1);
@@ -99,6 +115,10 @@ impl Options {
                 "--turns" => options.turns = value()?.parse().map_err(|_| "a number")?,
                 "--seconds" => options.seconds = value()?.parse().map_err(|_| "a number")?,
                 "--lanes" => options.lanes = value()?.parse().map_err(|_| "a number")?,
+                "--reloads" => {
+                    let ms = value()?.parse().map_err(|_| "a number")?;
+                    options.reloads = Some(Duration::from_millis(ms));
+                }
                 "--more" => options.more = value()?,
                 "--rate" => options.rate = Some(value()?.parse().map_err(|_| "a number")?),
                 _ => return Err(format!("unknown option {arg}")),
@@ -154,10 +174,19 @@ impl Bench {
     /// The service, as long as `work` takes.
     fn serve<T>(&self, config: &Config, work: impl FnOnce(&Metrics) -> T) -> T {
         let policies = Start::new(config).unwrap_or_else(|error| panic!("{error}")).in_force;
+        self.serve_with(config, &policies, work)
+    }
+
+    fn serve_with<T>(
+        &self,
+        config: &Config,
+        policies: &Arc<InForce>,
+        work: impl FnOnce(&Metrics) -> T,
+    ) -> T {
         let metrics = Metrics::new(&["web".to_owned()]);
         let (health, stop) = (Health::new(config.lanes), Stop::new());
         thread::scope(|scope| {
-            let lanes = scope.spawn(|| run::run(config, &policies, &metrics, &health, &stop));
+            let lanes = scope.spawn(|| run::run(config, policies, &metrics, &health, &stop));
             let outcome = work(&metrics);
             stop.drain();
             lanes.join().expect("no panic").unwrap_or_else(|error| panic!("{error}"));
@@ -200,6 +229,54 @@ impl Bench {
             );
         }
         (0..KINDS.len()).map(|kind| median(|it| it.speed, kind)).collect()
+    }
+
+    /// Throughput without and with a reload every so often, in turns.
+    fn reloads(&self, every: Duration, options: &Options) {
+        let policies = self.dir.path().join("policies");
+        let write = |tenant: usize, version: usize| {
+            let text = format!(
+                "tenant: tenant-{tenant}\nversion: {version}\nrules:\n  - fields: [client_ip]\n    \
+                 do: truncate_ip\n  - fields: [user.email, user.name]\n    do: drop\n"
+            );
+            fs::write(policies.join(format!("{tenant}.yaml")), text).expect("a policy");
+        };
+        (0..POLICIES).for_each(|tenant| write(tenant, 1));
+        let ([cluster, _others], topics) = self.topics("reloads");
+        fill(&cluster, &topics[0], options.records);
+        let mut speeds = [Vec::new(), Vec::new()];
+        let mut version = 1;
+        for turn in 0..2 * options.turns {
+            let with = (turn + turn / 2) % 2;
+            let config = self.config(THROUGHPUT, &topics);
+            let Start { mut library, in_force, .. } =
+                Start::new(&config).unwrap_or_else(|error| panic!("{error}"));
+            let (over, forced) = (AtomicBool::new(with == 0), in_force.clone());
+            let reload = || {
+                let mut count = 0;
+                while !over.load(Ordering::Relaxed) {
+                    version += 1;
+                    write(version % POLICIES, version);
+                    let loaded = library.load(&mut Faults::default()).expect("policies");
+                    forced.swap(Arc::new(loaded.policies.expect("a new set")));
+                    count += 1;
+                    thread::sleep(every);
+                }
+                count
+            };
+            let (pass, count) = thread::scope(|scope| {
+                let reloader = scope.spawn(reload);
+                let pass = self.serve_with(&config, &in_force, |metrics| {
+                    pass(options.records, || metrics.totals().routes[0].delivered)
+                });
+                over.store(true, Ordering::Relaxed);
+                (pass, reloader.join().expect("no panic"))
+            });
+            println!("{:9.0} records/s, {count} reloads", pass.speed);
+            speeds[with].push(pass.speed);
+        }
+        let [without, with] = speeds.map(|speeds| quantile(speeds, 0.5));
+        println!("with reloads {with:.0} records/s, without {without:.0}: {:.3}", with / without);
     }
 
     /// Delays at so many records a second.

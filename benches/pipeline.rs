@@ -3,9 +3,11 @@
 //! ```text
 //! deploy/dev/kafka.sh up
 //! LIMPID_KAFKA=127.0.0.1:29092 cargo bench --bench pipeline --features floor -- \
-//!     [--records N] [--turns N] [--json FILE] [--keep] [--peer PROGRAM]
+//!     [--records N] [--turns N] [--json FILE] [--keep] [--peer PROGRAM] \
+//!     [--lanes N] [--more YAML]
 //! ```
-//! `--peer` adds a program that passes records through by another client: benches/peers/franz.
+//! `--peer` adds a program that passes records through by another client: benches/peers/franz, at least
+//! once. `--lanes` are as many as cores unless it says otherwise, `--more` is a line of configuration.
 //!
 //! The floor is limpid itself with the kernel replaced by a copy (the feature `floor`): the same
 //! consumer, producer, settings, commits. Both run in turns over the same records, which were
@@ -49,7 +51,7 @@ fn main() -> ExitCode {
         eprintln!("pipeline: set LIMPID_KAFKA=host:port; see the head of benches/pipeline.rs");
         return ExitCode::from(2);
     };
-    let cluster = Cluster::new(brokers);
+    let cluster = Cluster::new(brokers, &options);
     let mut all = Vec::new();
     for topic in [Topic::Plain, Topic::Headers] {
         cluster.fill(topic, options.records);
@@ -91,12 +93,21 @@ struct Options {
     json: Option<String>,
     keep: bool,
     peer: Option<String>,
+    lanes: usize,
+    more: String,
 }
 
 impl Options {
     fn parse() -> Result<Self, String> {
-        let mut options =
-            Self { records: 1_000_000, turns: 5, json: None, keep: false, peer: None };
+        let mut options = Self {
+            records: 1_000_000,
+            turns: 5,
+            json: None,
+            keep: false,
+            peer: None,
+            lanes: thread::available_parallelism().map_or(1, usize::from),
+            more: String::new(),
+        };
         let mut args = std::env::args().skip(1);
         while let Some(arg) = args.next() {
             let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
@@ -105,6 +116,8 @@ impl Options {
                 "--keep" => options.keep = true,
                 "--peer" => options.peer = Some(value()?),
                 "--json" => options.json = Some(value()?),
+                "--lanes" => options.lanes = value()?.parse().map_err(|_| "a number")?,
+                "--more" => options.more = value()?,
                 "--records" => options.records = value()?.parse().map_err(|_| "a number")?,
                 "--turns" => options.turns = value()?.parse().map_err(|_| "a number")?,
                 _ => return Err(format!("unknown option {arg}")),
@@ -148,11 +161,13 @@ impl Topic {
 
 struct Cluster {
     brokers: String,
+    lanes: usize,
+    more: String,
     dir: TempDir,
 }
 
 impl Cluster {
-    fn new(brokers: String) -> Self {
+    fn new(brokers: String, options: &Options) -> Self {
         let dir = TempDir::new().expect("a folder for the configuration");
         let policies = dir.path().join("policies");
         fs::create_dir(&policies).expect("a folder for the policies");
@@ -163,7 +178,7 @@ impl Cluster {
         fs::write(&keyring, format!("bench: {{secret: \"{secret}\"}}\n")).expect("a keyring");
         fs::set_permissions(&keyring, fs::Permissions::from_mode(0o600))
             .expect("a private keyring");
-        Self { brokers, dir }
+        Self { brokers, lanes: options.lanes, more: options.more.clone(), dir }
     }
 
     fn client(&self) -> ClientConfig {
@@ -287,11 +302,13 @@ impl Cluster {
     fn config(&self, topic: Topic, is_floor: bool) -> std::path::PathBuf {
         let path = self.dir.path().join("limpid.yaml");
         let text = format!(
-            "brokers: [\"{}\"]\ngroup: bench-{}\nlanes: 1\npolicies: policies\n\
+            "brokers: [\"{}\"]\ngroup: bench-{}\nlanes: {}\n{}\npolicies: policies\n\
              keyring: {{file: keyring.yaml}}\nquarantine: {{topic: bench-quarantine}}\n\
              routes:\n  - name: web\n    topics: [{}]\n    clean: {}\n    {}\n",
             self.brokers,
             std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos()),
+            self.lanes,
+            self.more,
             topic.raw(),
             topic.clean(),
             topic.tenant(is_floor),

@@ -22,7 +22,7 @@ use crate::explain::{Decision, Explainer, Fate, Trace};
 use crate::keys::Epoch;
 use crate::policy::trial::{Bench, Tried};
 use crate::policy::{Unlisted, shown_name};
-use crate::record::{Raw, Record};
+use crate::record::{Part, Raw, Record};
 use crate::transform::{self, Shows, Transform};
 use std::collections::hash_map::{Entry, RandomState};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -233,8 +233,8 @@ impl<'a> Comparison<'a> {
         if traces.iter().all(Option::is_none) {
             return;
         }
-        if let Some(key) = record.key {
-            self.value("$key", [At::Key; 2], key.expose(), &traces);
+        if let Some(key) = record.key.map(Raw::expose) {
+            self.key(key, &traces);
         }
         for index in 0..record.headers.count() {
             let Some((name, value)) = record.headers.get(index) else { break };
@@ -243,24 +243,49 @@ impl<'a> Comparison<'a> {
             self.value(&name, at, value.map_or(&b""[..], Raw::expose), &traces);
         }
         let json = record.value.map_or(&b""[..], Raw::expose);
-        let opened = traces.iter().flatten().flat_map(Trace::opened).copied().collect();
-        self.values(json, &event::read_inside(json, &opened).unwrap_or_default(), &traces);
+        self.values(
+            Part::Value,
+            json,
+            &read(Part::Value, json, &traces),
+            Taken::default(),
+            &traces,
+        );
     }
 
-    fn values(&mut self, json: &[u8], nodes: &[Node], traces: &[Option<Trace>; 2]) {
-        let mut taken = Taken::default();
+    /// A key that either policy takes for JSON is compared value by value; to the other it may be one.
+    fn key(&mut self, key: &[u8], traces: &[Option<Trace>; 2]) {
+        let reads_key = self.sides.each_ref().map(|side| side.explainer.reads_key());
+        let json = reads_key.contains(&true);
+        let nodes = if json { read(Part::Key, key, traces) } else { Vec::new() };
+        if nodes.is_empty() {
+            return self.value("$key", [At::Key; 2], key, traces);
+        }
+        let whole = reads_key.map(|reads| (!reads).then_some((At::Key, nodes.len())));
+        self.values(Part::Key, key, &nodes, Taken(whole), traces);
+    }
+
+    /// The values in a part of the record; `taken`: what has taken all of it.
+    fn values(
+        &mut self,
+        part: Part,
+        json: &[u8],
+        nodes: &[Node],
+        mut taken: Taken,
+        traces: &[Option<Trace>; 2],
+    ) {
         // The containers around: where each ends, and how its path is shown.
-        let mut around: Vec<Around> = vec![Around { end: nodes.len(), ..Around::default() }];
+        let path = if part == Part::Key { "$key" } else { "" }.to_owned();
+        let mut around: Vec<Around> = vec![Around { end: nodes.len(), steps: 0, path }];
         for (number, node) in nodes.iter().enumerate().skip(1) {
-            let here = At::Value(node.span.start);
+            let here = At::Value(part, node.span.start);
             around.retain(|around| number < around.end);
             let parent = around.last().cloned().unwrap_or_default();
             let decided = |at| traces.iter().flatten().any(|trace| trace.decision(at).is_some());
-            let name = node.name.clone().filter(|name| decided(At::Name(name.start)));
+            let name = node.name.clone().filter(|name| decided(At::Name(part, name.start)));
             let path = self.path(&parent, node, name.is_some());
             taken.leave(number);
             if let Some(name) = name {
-                let at = taken.or(At::Name(name.start), here, traces);
+                let at = taken.or(At::Name(part, name.start), here, traces);
                 self.value(&format!("{path} (name)"), at, node.name_spelled(json), traces);
             }
             taken.enter(here, node.next, traces);
@@ -303,13 +328,13 @@ impl<'a> Comparison<'a> {
             // What a text is read as has no step of its own.
             _ if node.path.0.len() == *steps => parent.clone(),
             // The records of a list are records of their own.
-            Some(Step::Element(_)) if node.path.0.len() == 1 => String::new(),
+            Some(Step::Element(_)) if node.path.0.len() == 1 => parent.clone(),
             Some(Step::Element(_)) => format!("{parent}[*]"),
             Some(Step::Name(name)) => {
                 let name = if renamed { "*".into() } else { self.name(parent, name) };
                 if parent.is_empty() { name } else { format!("{parent}.{name}") }
             }
-            None => String::new(),
+            None => parent.clone(),
         }
     }
 
@@ -356,6 +381,12 @@ impl<'a> Comparison<'a> {
         let settings = self.settings().into_iter().map(|(.., verdict)| verdict);
         self.paths.values().map(PathTally::verdict).chain(settings).max().unwrap_or(Verdict::Same)
     }
+}
+
+/// The values of a part of a record, with those in texts that either policy reads as JSON.
+fn read(part: Part, json: &[u8], traces: &[Option<Trace>; 2]) -> Vec<Node> {
+    let opened = traces.iter().flatten().flat_map(|trace| trace.opened(part)).copied().collect();
+    event::read_inside(json, &opened).unwrap_or_default()
 }
 
 /// A container, or a text that is read as one.

@@ -43,6 +43,20 @@ impl fmt::Debug for Raw<'_> {
     }
 }
 
+/// A part of a record in which rules name fields, because it is JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// The record's value.
+    Value,
+    /// The record's key.
+    Key,
+}
+
+impl Part {
+    /// Both, in the order in which they are cleaned.
+    pub const ALL: [Self; 2] = [Self::Value, Self::Key];
+}
+
 /// One record header: its name (bytes, as Kafka has them; case matters) and its value.
 pub type Header<'a> = (&'a [u8], Option<Raw<'a>>);
 

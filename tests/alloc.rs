@@ -137,6 +137,27 @@ rules:
     do: pseudonymize
 "#;
 
+/// The same for a key that is JSON.
+const KEYED: &str = r#"
+tenant: keyed
+version: 1
+key: acme
+epoch: 30d
+rules:
+  - fields: [$key.user.id, id]
+    do: pseudonymize
+    prefix: u_
+  - fields: $key.ip
+    do: truncate_ip
+  - fields: at
+    do: date
+    shift_days: 30
+    shift_by: $key.user.id
+  - fields: $key.user.mail
+    do: drop
+    when: {$key.kind: person}
+"#;
+
 /// Records with every transform, escapes, mismatches, and faults.
 const VALUES: [&str; 12] = [
     r#"{"tenant":"acme","id":42,"ip":"1.2.3.4","ips":["::1, 10.1.2.3:80","[2001:DB8::1%e]:1"]}"#,
@@ -153,11 +174,11 @@ const VALUES: [&str; 12] = [
     r#"{"tenant":"nobody"}"#,
 ];
 
-fn policies() -> Policies {
+fn policies(text: &str) -> Policies {
     let mut keyring = Keyring::default();
     keyring.insert("acme", Secret::new(*b"a secret that keeps no secret :)"));
     let mut faults = Faults::default();
-    let policy = policy::compile(&Source::new("p.yaml", POLICY), Some(&keyring), &mut faults);
+    let policy = policy::compile(&Source::new("p.yaml", text), Some(&keyring), &mut faults);
     let policy = policy.unwrap_or_else(|| panic!("{faults}"));
     Policies::new(vec![policy.plan]).expect("one tenant")
 }
@@ -170,19 +191,21 @@ fn one_batch(
     policies: &Policies,
     route: &Route,
     headers: &OwnHeaders,
+    keys: &[&str],
     batch: &mut Batch,
 ) -> u64 {
     batch.clear();
     let before = COUNT.get();
     for offset in 0..200 {
-        let value = VALUES[usize::try_from(offset).expect("small") % VALUES.len()];
+        let number = usize::try_from(offset).expect("small");
+        let (value, key) = (VALUES[number % VALUES.len()], keys[number % keys.len()]);
         let record = Record {
             topic: "raw",
             partition: 0,
             offset,
             // Two epochs, in runs.
             timestamp_ms: Some(1_790_000_000_000 + offset / 100 * 30 * 86_400_000),
-            key: Some(Raw::new(b"jane")),
+            key: Some(Raw::new(key.as_bytes())),
             value: Some(Raw::new(value.as_bytes())),
             headers,
         };
@@ -195,18 +218,44 @@ fn one_batch(
 /// Two epochs a batch mean that each batch derives two keys; that alone allocates.
 #[test]
 fn a_record_in_steady_state_allocates_nothing() {
-    let policies = policies();
+    let policies = policies(POLICY);
     let field = FieldPath::new(&["tenant".into()]);
     let route = Route { index: 0, tenant: TenantSource::Field(field), default_tenant: None };
     let header = |name: &str| (name.as_bytes().to_vec(), Some(b"jane@x.example".to_vec()));
     let headers = vec![header("user"), header("agent")];
     let (mut engine, mut batch) = (Engine::new(Limits::default()), Batch::default());
-    let warm: u64 =
-        (0..3).map(|_| one_batch(&mut engine, &policies, &route, &headers, &mut batch)).sum();
+    let warm: u64 = (0..3)
+        .map(|_| one_batch(&mut engine, &policies, &route, &headers, &["jane"], &mut batch))
+        .sum();
     assert!(warm > 0, "the counter counts");
-    let steady = one_batch(&mut engine, &policies, &route, &headers, &mut batch);
+    let steady = one_batch(&mut engine, &policies, &route, &headers, &["jane"], &mut batch);
     let (rows, rules) = (&batch.tally().routes[0], &batch.tally().rules);
     assert_eq!((rows.records_in, rows.records_out), (200, 168));
     assert!(rules.iter().all(|rule| rule.hits > 0), "every rule has work: {rules:?}");
+    assert!(steady <= 2, "{steady} allocations for 200 records");
+}
+
+#[test]
+fn nor_does_a_key_that_is_json() {
+    const KEYS: [&str; 4] = [
+        r#"{"kind":"person","user":{"id":"7","mail":"a\u0040b"},"ip":"10.1.2.3"}"#,
+        r#"{"user":{"id":"\u00e9"},"user":{"id":1e2},"ip":["::1","n/a"]}"#,
+        r#"{"kind":"company"}"#,
+        "jane",
+    ];
+    let policies = policies(KEYED);
+    let tenant = TenantSource::Fixed("keyed".into());
+    let route = Route { index: 0, tenant, default_tenant: None };
+    let (headers, mut engine, mut batch) =
+        (Vec::new(), Engine::new(Limits::default()), Batch::default());
+    let mut once = || {
+        let count = one_batch(&mut engine, &policies, &route, &headers, &KEYS, &mut batch);
+        (count, batch.tally().routes[0].records_out)
+    };
+    for _ in 0..3 {
+        once();
+    }
+    let (steady, out) = once();
+    assert!(out > 100, "{out} records are clean");
     assert!(steady <= 2, "{steady} allocations for 200 records");
 }

@@ -5,6 +5,7 @@ use limpid::document::{Faults, Kind, Node, Source, parse};
 use limpid::format::paths::Segment;
 use limpid::keys::{EpochKeys, Keyring, Secret};
 use limpid::policy::{self, Place, Plan};
+use limpid::record::Part;
 use limpid::transform::{self, Transform};
 use std::sync::Arc;
 
@@ -72,7 +73,7 @@ impl Rules {
             let spec = member(node, "do").and_then(|node| transform::named(word(node)));
             let whole = spec.expect("a transform").whole;
             for field in member(node, "fields").map_or(&[][..], items) {
-                let Ok(Place::Value(segments)) = policy::parse_path(word(field)) else {
+                let Ok(Place::In(Part::Value, segments)) = policy::parse_path(word(field)) else {
                     panic!("only paths into values")
                 };
                 list.push(Rule { segments, transform: rule.transform.clone(), whole });

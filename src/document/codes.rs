@@ -232,8 +232,8 @@ static POLICY: &[Code] = &[
         code: "P029",
         title: "nothing there has a name",
         explanation: "`rename` gives one member another name, so its path ends with the member's name. \
-            `rename_keys` names objects in the record's value, and `inside` texts there: keys and headers \
-            have no members, and are not read as JSON.",
+            `rename_keys` names objects, and `inside` texts, in the record's value or in a key that is JSON: `$key` \
+            and headers are one value, and not read as JSON.",
         wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: \"user.*\", do: rename, to: x}\n",
         right: "tenant: acme\nversion: 1\nrules:\n  - {fields: user.mail, do: rename, to: email}\n",
     },
@@ -383,10 +383,18 @@ static POLICY: &[Code] = &[
         code: "P064",
         title: "not a single field",
         explanation: "A condition tests one place, and one place tells whose times a `date` moves \
-            (`shift_by`): names joined by dots, with `[0]`, in the record's value, or `$key`, or \
+            (`shift_by`): names joined by dots, with `[0]`, in the record's value, or `$key`, `$key.NAME`, or \
             `$header.NAME`. Wildcards could find several values that disagree.",
         wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: ip, do: drop, when: {\"**.event\": login}}\n",
         right: "tenant: acme\nversion: 1\nrules:\n  - {fields: ip, do: drop, when: {event: login}}\n",
+    },
+    Code {
+        code: "P065",
+        title: "the key as one value and as JSON",
+        explanation: "`$key` takes the record's key for one value, `$key.NAME` for JSON that has fields. A \
+            policy, together with its base, does one of the two.",
+        wrong: "tenant: acme\nversion: 1\nrules:\n  - {fields: $key.user, do: drop}\n  - {fields: $key, do: redact}\n",
+        right: "tenant: acme\nversion: 1\nrules:\n  - {fields: $key.user, do: drop}\n  - {fields: \"$key.*\", do: redact}\n",
     },
 ];
 

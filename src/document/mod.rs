@@ -30,6 +30,6 @@ mod yaml;
 pub use fault::{Fault, Faults, Show, Source, Span};
 pub use nearest::{listed, nearest};
 pub use render::{Paint, printable};
-pub use table::{Field, Reader, Table};
+pub use table::{Called, Field, Reader, Table};
 pub use units::{BYTES_FORM, DURATION_FORM};
 pub use yaml::{Entry, Kind, Node, parse};

@@ -43,7 +43,11 @@ pub struct Table<'a> {
     entries: &'a [Entry],
     taken: Vec<bool>,
     known: Vec<&'static str>,
+    called: Vec<&'static [Called]>,
 }
+
+/// What keys are called elsewhere, and what is meant, in back-quotes.
+pub type Called = (&'static [&'static str], &'static str);
 
 /// The value of a key, or an item of its list.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +71,7 @@ impl<'a> Table<'a> {
                 entries,
                 taken: vec![false; entries.len()],
                 known: Vec::new(),
+                called: Vec::new(),
             }),
             Kind::Refused => None,
             _ => {
@@ -99,7 +104,11 @@ impl<'a> Table<'a> {
         let found = self.take(name);
         if found.is_none() {
             let message = format!("{} needs `{name}`", self.what);
-            let near = self.untaken().find(|entry| nearest(&entry.key, [name]).is_some());
+            let meant = format!("`{name}`");
+            let near = self.untaken().find(|entry| {
+                nearest(&entry.key, [name]).is_some()
+                    || self.called(&entry.key) == Some(meant.as_str())
+            });
             if near.is_none() {
                 reader.fault("Y011", self.head, message).hint(format!("add `{name}: …`"));
             }
@@ -127,6 +136,17 @@ impl<'a> Table<'a> {
         self.entries.iter().find(|entry| entry.key == name).map(|entry| entry.key_span)
     }
 
+    /// Hints tell what is meant by these keys too.
+    pub fn know(&mut self, called: &'static [Called]) {
+        self.called.push(called);
+    }
+
+    /// What is meant by a key that is called otherwise here.
+    fn called(&self, key: &str) -> Option<&'static str> {
+        let mut called = self.called.iter().rev().copied().flatten();
+        called.find(|(keys, _)| keys.contains(&key)).map(|(_, meant)| *meant)
+    }
+
     /// Calls it something else from now on, once more is known of it.
     pub fn call(&mut self, what: String) {
         self.what = what;
@@ -141,8 +161,9 @@ impl<'a> Table<'a> {
             };
             let free = self.known.iter().copied().filter(|name| !self.has(name));
             let takes = format!("{} takes {}", self.what, listed(self.known.iter().copied()));
-            let hint = match nearest(&entry.key, free) {
-                Some(meant) => format!("did you mean `{meant}`? {takes}"),
+            let near = || nearest(&entry.key, free).map(|meant| format!("`{meant}`"));
+            let hint = match self.called(&entry.key).map(str::to_owned).or_else(near) {
+                Some(meant) => format!("did you mean {meant}? {takes}"),
                 None => takes,
             };
             reader.fault("Y010", entry.key_span, message).hint(hint);

@@ -294,10 +294,18 @@ impl Parts<'_> {
         &mut self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), Reason>,
     ) -> Result<(), Reason> {
+        self.entry.value = Some(self.json(write)?);
+        Ok(())
+    }
+
+    /// Writes a part that is JSON; gives its place.
+    pub(super) fn json(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), Reason>,
+    ) -> Result<Range<usize>, Reason> {
         let start = self.arena.len();
         write(self.arena)?;
-        self.entry.value = Some(start..self.arena.len());
-        Ok(())
+        Ok(start..self.arena.len())
     }
 
     /// Bytes of the value written.

@@ -1,14 +1,14 @@
 //! What a plan does to the values that its rules name: in the JSON value, the key, the headers.
 
 use super::batch::Parts;
-use super::{At, Decided, RuleTally, Watch};
+use super::{At, Decided, Limits, RuleTally, Watch};
 use crate::error::Reason;
-use crate::format::json::{Edit, Editor, Texts};
+use crate::format::json::{Edit, Editor, Scratch, Texts, splice};
 use crate::format::paths::RuleId;
 use crate::format::{Container, Out, Scalar};
 use crate::hash::Waiting;
-use crate::policy::{HeaderName, OnMismatch, Plan};
-use crate::record::Headers;
+use crate::policy::{HeaderName, OnKey, OnMismatch, Plan};
+use crate::record::{Headers, Part, Raw};
 use crate::transform::{self, Context, Outcome, Transform};
 
 /// A plan at work on one record.
@@ -17,6 +17,8 @@ pub(super) struct PlanEditor<'a, W> {
     context: Context<'a>,
     tally: &'a mut [RuleTally],
     watch: &'a mut W,
+    /// Which part of the record it is at, for who watches.
+    part: Part,
     /// What waits to be hashed, while the walk is in texts that are read as JSON.
     parked: Option<&'a mut Waiting>,
     /// How many such texts it is in.
@@ -35,7 +37,16 @@ impl<'a, W: Watch> PlanEditor<'a, W> {
         // Who watches wants to see each pseudonym when it is made.
         let waiting = context.waiting.filter(|_| !W::WATCHES);
         let context = Context { waiting, ..context };
-        Self { plan, context, tally, watch, parked: None, texts_deep: 0, texts: Texts::default() }
+        Self {
+            plan,
+            context,
+            tally,
+            watch,
+            part: Part::Value,
+            parked: None,
+            texts_deep: 0,
+            texts: Texts::default(),
+        }
     }
 
     /// The place in the record.
@@ -110,7 +121,7 @@ impl<'a, W: Watch> PlanEditor<'a, W> {
 impl<W: Watch> Editor for PlanEditor<'_, W> {
     #[inline]
     fn at(&mut self, start: usize) {
-        self.watch.at(At::Value(self.place(start)));
+        self.watch.at(At::Value(self.part, self.place(start)));
     }
 
     #[inline]
@@ -165,7 +176,7 @@ impl<W: Watch> Editor for PlanEditor<'_, W> {
         name: &str,
         out: &mut Out<'_>,
     ) -> Result<Edit, Reason> {
-        self.watch.at(At::Name(self.place(start)));
+        self.watch.at(At::Name(self.part, self.place(start)));
         let waiting = self.context.waiting.take();
         let edit = self.scalar(rule, Scalar::Text(name), out);
         self.context.waiting = waiting;
@@ -174,13 +185,13 @@ impl<W: Watch> Editor for PlanEditor<'_, W> {
 
     fn taken_name(&mut self, rule: RuleId, start: usize) {
         self.tally[usize::from(rule)].mismatches += 1;
-        self.watch.at(At::Name(self.place(start)));
+        self.watch.at(At::Name(self.part, self.place(start)));
         self.watch.decided(Decided { rule, edit: None, mismatch: true, written: b"" });
     }
 
     fn opened(&mut self, rule: RuleId, start: usize) {
         self.tally[usize::from(rule)].hits += 1;
-        self.watch.opened(self.place(start));
+        self.watch.opened(self.part, self.place(start));
     }
 
     fn enter_text(&mut self, start: usize, spelled: &str) {
@@ -217,15 +228,25 @@ impl<W: Watch> Editor for PlanEditor<'_, W> {
 /// Cleans the record's key.
 pub(super) fn key<W: Watch>(
     editor: &mut PlanEditor<'_, W>,
-    rule: Option<RuleId>,
-    key: Option<&[u8]>,
+    on_key: &OnKey,
+    key: Option<Raw<'_>>,
+    limits: Limits,
+    scratch: &mut Scratch,
     out: &mut Parts<'_>,
 ) -> Result<(), Reason> {
-    let Some(key) = key else { return Ok(()) };
-    editor.watch.at(At::Key);
-    let edit = match rule {
-        Some(rule) => out.plain(|out| editor.bytes(rule, key, out))?,
-        None => Edited::Keep,
+    let Some(key) = key.map(Raw::expose) else { return Ok(()) };
+    let edit = match on_key {
+        OnKey::Nobody => Edited::Keep,
+        OnKey::Whole(rule) => {
+            editor.watch.at(At::Key);
+            out.plain(|out| editor.bytes(*rule, key, out))?
+        }
+        OnKey::Within(_) if key.len() > limits.value_bytes => return Err(Reason::Limits),
+        OnKey::Within(paths) => {
+            editor.part = Part::Key;
+            let clean = out.json(|out| splice(key, paths, limits.depth, scratch, editor, out))?;
+            Edited::Replace(clean)
+        }
     };
     out.set_key(edit);
     Ok(())
@@ -254,7 +275,7 @@ pub(super) fn headers<W: Watch>(
             (Some((_, rule)), None) => out.plain(|out| editor.scalar(*rule, Scalar::Null, out))?,
             (None, _) => Edited::Keep,
         };
-        out.push_header(name, value.map(crate::record::Raw::expose), edit);
+        out.push_header(name, value.map(Raw::expose), edit);
     }
     Ok(())
 }

@@ -71,6 +71,9 @@ fn read(
     if let (Some(paths), Some(value)) = (&fields.value, record.value) {
         scratch.read(value.expose(), paths, depth_max, &mut Reader(notes))?;
     }
+    if let (Some(paths), Some(key)) = (&fields.in_key, record.key) {
+        scratch.read(key.expose(), paths, depth_max, &mut Reader(notes))?;
+    }
     if let (Some(field), Some(key)) = (fields.key, record.key) {
         notes.bytes(field, key.expose());
     }

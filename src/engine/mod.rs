@@ -21,7 +21,7 @@ use crate::error::Reason;
 use crate::format::json::{Scratch, splice};
 use crate::format::paths::{Paths, RuleId};
 use crate::keys::{EpochKeys, NoSecret};
-use crate::policy::{HeaderName, Plan, Policies, View};
+use crate::policy::{HeaderName, OnKey, Plan, Policies, View};
 use crate::record::{Raw, Record};
 use crate::scan::{Scanner, prefetch};
 use crate::transform::{Context, Place, Recent};
@@ -196,7 +196,8 @@ impl Engine {
                 splice(value, decides.paths, depth, scratch, &mut editor, out)
             })?;
         }
-        edit::key(&mut editor, decides.key_rule, record.key.map(Raw::expose), &mut parts)?;
+        let (limits, scratch) = (self.limits, &mut self.scratch);
+        edit::key(&mut editor, decides.key, record.key, limits, scratch, &mut parts)?;
         edit::headers(&mut editor, decides.header_rules, record.headers, &mut parts)?;
         if parts.value_bytes() > self.limits.clean_bytes {
             return Err(Reason::Limits);
@@ -209,19 +210,19 @@ impl Engine {
 #[derive(Clone, Copy)]
 struct Decides<'p> {
     paths: &'p Paths,
-    key_rule: Option<RuleId>,
+    key: &'p OnKey,
     header_rules: &'p [(HeaderName, RuleId)],
 }
 
 impl<'p> Decides<'p> {
     fn always(plan: &'p Plan) -> Self {
-        Self { paths: &plan.paths, key_rule: plan.key_rule, header_rules: &plan.header_rules }
+        Self { paths: &plan.paths, key: &plan.key, header_rules: &plan.header_rules }
     }
 }
 
 impl<'p> From<&'p View> for Decides<'p> {
     fn from(view: &'p View) -> Self {
-        Self { paths: &view.paths, key_rule: view.key_rule, header_rules: &view.header_rules }
+        Self { paths: &view.paths, key: &view.key, header_rules: &view.header_rules }
     }
 }
 
@@ -310,7 +311,7 @@ mod tests {
             version: 1,
             paths: Paths::compile(&paths).unwrap().into(),
             rules: rules.iter().map(rule).collect(),
-            key_rule: None,
+            key: OnKey::Nobody,
             header_rules: Vec::new(),
             conditions: None,
             subjects: None,
@@ -384,7 +385,7 @@ mod tests {
     fn key_and_headers_follow_the_policy() {
         let mut acme =
             plan("acme", &[("x", Transform::Redact(Redact::default())), ("y", Transform::Drop)]);
-        acme.key_rule = Some(0);
+        acme.key = OnKey::Whole(0);
         acme.header_rules = vec![(HeaderName::Named("mail".into()), 1), (HeaderName::Any, 0)];
         let policies = Policies::new(vec![acme]).unwrap();
         let tenant = TenantSource::Header(b"tenant".as_slice().into());

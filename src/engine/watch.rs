@@ -8,16 +8,17 @@
 
 use crate::format::json::Edit;
 use crate::format::paths::RuleId;
+use crate::record::Part;
 
 /// A place in a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum At {
-    /// The value that begins at this byte of the record's value, or is spelled from there on in a text
-    /// that is read as JSON.
-    Value(usize),
-    /// The name of a member, which begins at this byte of the record's value.
-    Name(usize),
-    /// The record's key.
+    /// The value that begins at this byte of the record's value or key, or is spelled from there on in
+    /// a text that is read as JSON.
+    Value(Part, usize),
+    /// The name of a member, which begins at this byte there.
+    Name(Part, usize),
+    /// The record's key, as one value.
     Key,
     /// The header of this number.
     Header(usize),
@@ -48,8 +49,8 @@ pub trait Watch {
     /// Which rules may apply to the record, by number; not told where all do.
     fn applies(&mut self, rules: &[bool]);
 
-    /// The text that begins at this byte of the record's value is read as JSON.
-    fn opened(&mut self, start: usize);
+    /// The text that begins at this byte of the record's value or key is read as JSON.
+    fn opened(&mut self, part: Part, start: usize);
 
     /// A rule has decided.
     fn decided(&mut self, decided: Decided<'_>);
@@ -66,7 +67,7 @@ impl Watch for () {
     fn applies(&mut self, _: &[bool]) {}
 
     #[inline]
-    fn opened(&mut self, _: usize) {}
+    fn opened(&mut self, _: Part, _: usize) {}
 
     #[inline]
     fn decided(&mut self, _: Decided<'_>) {}

@@ -7,6 +7,7 @@
 use crate::format::json::Texts;
 use crate::limits::DEPTH_MAX;
 use crate::policy::shown_name;
+use crate::record::Part;
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
@@ -39,6 +40,18 @@ pub struct Node {
 /// Steps from the root to a value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Path(pub Vec<Step>);
+
+impl Path {
+    /// As a policy would spell it, in this part of a record.
+    #[must_use]
+    pub fn within(&self, part: Part) -> String {
+        match (part, self.0.first()) {
+            (Part::Value, _) => self.to_string(),
+            (Part::Key, Some(Step::Name(_))) => format!("$key.{self}"),
+            (Part::Key, _) => format!("$key{self}"),
+        }
+    }
+}
 
 impl fmt::Display for Path {
     /// As a policy would spell it.

@@ -20,8 +20,10 @@ use crate::format::json::{Edit, Editor, Scratch, Texts};
 use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
 use crate::format::{Container, Out, Scalar};
 use crate::policy::trial::{Bench, Tried};
-use crate::policy::{CompiledPolicy, Decides, Place, Plan, Policies, WrittenPath, parse_path};
-use crate::record::{Raw, Record};
+use crate::policy::{
+    CompiledPolicy, Decides, OnKey, Place, Plan, Policies, WrittenPath, parse_path,
+};
+use crate::record::{Part, Raw, Record};
 use event::Node;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -32,7 +34,7 @@ pub struct Explainer {
     policies: Policies,
     paths: Vec<LonePath>,
     /// The paths to texts that are read as JSON.
-    inside: Vec<Vec<Segment>>,
+    inside: Vec<Place>,
     limits: Limits,
 }
 
@@ -40,7 +42,7 @@ pub struct Explainer {
 struct LonePath {
     written: WrittenPath,
     place: Place,
-    /// For a path into the value.
+    /// For a path into the value or the key.
     alone: Option<Paths>,
 }
 
@@ -63,7 +65,7 @@ pub struct Explained {
 /// What became of one value.
 #[derive(Debug)]
 pub struct Value {
-    /// `$key`, `$header.NAME`, or the path in the event.
+    /// `$key`, `$header.NAME`, or the path in the event or its key.
     pub path: String,
     /// It is about the name of the member there, and not about its value.
     pub name: bool,
@@ -120,7 +122,7 @@ impl Explainer {
     #[must_use]
     pub fn new(policy: CompiledPolicy, limits: Limits) -> Self {
         let source = policy.tests.source().clone();
-        let inside: Vec<Vec<Segment>> = policy.paths.iter().filter_map(leads_inside).collect();
+        let inside: Vec<Place> = policy.paths.iter().filter_map(leads_inside).collect();
         let paths = policy.paths.into_iter().map(|path| LonePath::new(path, &inside)).collect();
         let policies = Policies::new(vec![policy.plan]).expect("one policy has one tenant");
         Self { source, policies, paths, inside, limits }
@@ -149,16 +151,29 @@ impl Explainer {
     #[must_use]
     pub fn explain(&self, record: &Record<'_>) -> Explained {
         let (outcome, trace) = self.trace(record);
-        let mut asked = Asked::new(self, record, &outcome, trace);
+        let asked = Asked::new(self, record, &outcome, trace);
         let mut values = asked.key_and_headers();
         values.extend(asked.values());
         let plan = self.plan();
         let idle = asked.idle.iter().map(|&path| self.named(path)).collect();
         let flaw = match outcome {
-            Tried::Withheld(Reason::Malformed) => flaw(asked.json),
+            Tried::Withheld(Reason::Malformed) => self.flaw(record),
             _ => None,
         };
         Explained { policy: (plan.tenant.clone(), plan.version), values, idle, outcome, flaw }
+    }
+
+    /// What is wrong with a malformed event.
+    fn flaw(&self, record: &Record<'_>) -> Option<String> {
+        let of_key = record.key.filter(|_| self.reads_key()).and_then(|key| flaw(key.expose()));
+        let of_value = record.value.and_then(|value| flaw(value.expose()));
+        of_value.or_else(|| of_key.map(|flaw| format!("its key: {flaw}")))
+    }
+
+    /// Does the policy take the key for JSON?
+    #[must_use]
+    pub fn reads_key(&self) -> bool {
+        matches!(self.plan().key, OnKey::Within(_))
     }
 
     fn named(&self, path: usize) -> Named {
@@ -172,13 +187,18 @@ impl Explainer {
 }
 
 impl LonePath {
-    fn new(written: WrittenPath, inside: &[Vec<Segment>]) -> Self {
+    fn new(written: WrittenPath, inside: &[Place]) -> Self {
         let place = parse_path(&written.text).expect("the policy was compiled");
-        let alone = match &place {
-            Place::Value(segments) => alone(segments, written.decides, inside),
-            _ => None,
-        };
+        let alone = alone(&place, written.decides, inside);
         Self { written, place, alone }
+    }
+
+    /// Where the values begin that it names in a part of the record.
+    fn found(&self, part: Part, json: &[u8], limits: Limits) -> HashSet<usize> {
+        match (self.place.steps_in(part), &self.alone) {
+            (Some(_), Some(alone)) => found(json, alone, limits),
+            _ => HashSet::new(),
+        }
     }
 
     fn names_part(&self, at: At, record: &Record<'_>) -> bool {
@@ -193,27 +213,27 @@ impl LonePath {
 }
 
 /// The path, if texts there are read as JSON.
-fn leads_inside(written: &WrittenPath) -> Option<Vec<Segment>> {
-    match parse_path(&written.text) {
-        Ok(Place::Value(segments)) if written.decides == Decides::Inside => Some(segments),
-        _ => None,
-    }
+fn leads_inside(written: &WrittenPath) -> Option<Place> {
+    parse_path(&written.text).ok().filter(|_| written.decides == Decides::Inside)
 }
 
-/// The kernel's tables for one path, which leads into the texts that the policy reads as JSON.
-fn alone(segments: &[Segment], decides: Decides, inside: &[Vec<Segment>]) -> Option<Paths> {
+/// The kernel's tables for one path, which leads into the texts that the policy reads as JSON; none for a
+/// part of the record that is one value.
+fn alone(place: &Place, decides: Decides, inside: &[Place]) -> Option<Paths> {
+    let Place::In(part, segments) = place else { return None };
     let on_container = match decides {
         Decides::Value => OnContainer::Leave,
         Decides::Name | Decides::Names => OnContainer::Rename,
         Decides::Inside => OnContainer::Open,
     };
     let path = RulePath { rule: 0, on_container, segments: decides.steps(segments) };
-    let opens = |segments: &Vec<Segment>| RulePath {
+    let opens = |segments: &[Segment]| RulePath {
         rule: 1,
         on_container: OnContainer::Open,
-        segments: segments.clone(),
+        segments: segments.to_vec(),
     };
-    let paths: Vec<RulePath> = [path].into_iter().chain(inside.iter().map(opens)).collect();
+    let inside = inside.iter().filter_map(|place| place.steps_in(*part));
+    let paths: Vec<RulePath> = [path].into_iter().chain(inside.map(opens)).collect();
     Paths::compile(&paths).ok()
 }
 
@@ -221,8 +241,8 @@ fn alone(segments: &[Segment], decides: Decides, inside: &[Vec<Segment>]) -> Opt
 #[derive(Debug, Default)]
 pub struct Trace {
     decisions: HashMap<At, Decision>,
-    /// Where the texts begin that were read as JSON.
-    opened: HashSet<usize>,
+    /// Where the texts begin that were read as JSON; in the value, in the key.
+    opened: [HashSet<usize>; 2],
     /// By rule, whether it may apply; none: all do.
     applies: Vec<bool>,
     at: Option<At>,
@@ -250,8 +270,8 @@ impl Watch for Trace {
         self.applies = rules.to_vec();
     }
 
-    fn opened(&mut self, start: usize) {
-        self.opened.insert(start);
+    fn opened(&mut self, part: Part, start: usize) {
+        self.opened[part as usize].insert(start);
     }
 
     fn decided(&mut self, decided: Decided<'_>) {
@@ -278,10 +298,10 @@ impl Trace {
         self.applies.get(usize::from(rule)).is_none_or(|applies| *applies)
     }
 
-    /// Where the texts begin that were read as JSON.
+    /// Where the texts of a part begin that were read as JSON.
     #[must_use]
-    pub const fn opened(&self) -> &HashSet<usize> {
-        &self.opened
+    pub const fn opened(&self, part: Part) -> &HashSet<usize> {
+        &self.opened[part as usize]
     }
 }
 
@@ -374,15 +394,64 @@ fn flaw(json: &[u8]) -> Option<String> {
 struct Asked<'a> {
     explainer: &'a Explainer,
     record: &'a Record<'a>,
-    json: &'a [u8],
-    nodes: Vec<Node>,
+    /// Its value, and its key if that is JSON.
+    texts: Vec<Document<'a>>,
     trace: Trace,
-    /// By path of the policy: where the values begin that it names.
-    found: Vec<HashSet<usize>>,
     /// Paths that name nothing.
     idle: Vec<usize>,
+}
+
+/// A part of the record that is JSON.
+struct Document<'a> {
+    part: Part,
+    json: &'a [u8],
+    nodes: Vec<Node>,
+    /// By path of the policy: where the values begin that it names.
+    found: Vec<HashSet<usize>>,
     /// Of idle paths: where the values begin that something like it names, and what that is.
     near: Vec<(usize, HashSet<usize>, String)>,
+}
+
+impl<'a> Document<'a> {
+    /// The part, if the record has it and it is JSON to the policy.
+    fn read(
+        explainer: &Explainer,
+        part: Part,
+        record: &Record<'a>,
+        opened: &HashSet<usize>,
+    ) -> Option<Self> {
+        let json = match part {
+            Part::Value => record.value,
+            Part::Key => record.key.filter(|_| explainer.reads_key()),
+        };
+        let json = json.map(Raw::expose)?;
+        let nodes = event::read_inside(json, opened)?;
+        let found = explainer.paths.iter().map(|path| path.found(part, json, explainer.limits));
+        Some(Self { part, json, nodes, found: found.collect(), near: Vec::new() })
+    }
+
+    fn near_paths(
+        &self,
+        explainer: &Explainer,
+        idle: &[usize],
+    ) -> Vec<(usize, HashSet<usize>, String)> {
+        let names: BTreeSet<&str> = near::names(&self.nodes);
+        let mut near = Vec::new();
+        for &path in idle {
+            let LonePath { place, written, .. } = &explainer.paths[path];
+            let Some(segments) = place.steps_in(self.part) else { continue };
+            for meant in near::alternatives(segments, &names) {
+                let meant = Place::In(self.part, meant);
+                let paths = alone(&meant, written.decides, &explainer.inside);
+                let found = paths.map(|paths| found(self.json, &paths, explainer.limits));
+                if let Some(found) = found.filter(|found| !found.is_empty()) {
+                    near.push((path, found, meant.to_string()));
+                    break;
+                }
+            }
+        }
+        near
+    }
 }
 
 impl<'a> Asked<'a> {
@@ -392,30 +461,16 @@ impl<'a> Asked<'a> {
         outcome: &Tried,
         trace: Trace,
     ) -> Self {
-        let json = record.value.map_or(&b""[..], Raw::expose);
         // Of what is no JSON, or too deep, nothing can be told value by value.
         let readable = !matches!(outcome, Tried::Withheld(Reason::Malformed | Reason::Limits));
-        let nodes =
-            readable.then(|| event::read_inside(json, &trace.opened)).flatten().unwrap_or_default();
-        let limits = explainer.limits;
-        let found = explainer.paths.iter().map(|path| match &path.alone {
-            Some(alone) if !nodes.is_empty() => found(json, alone, limits),
-            _ => HashSet::new(),
-        });
-        let found = found.collect();
-        let mut asked = Self {
-            explainer,
-            record,
-            json,
-            nodes,
-            trace,
-            found,
-            idle: Vec::new(),
-            near: Vec::new(),
-        };
+        let read = |part| Document::read(explainer, part, record, trace.opened(part));
+        let texts = Part::ALL.into_iter().filter(|_| readable).filter_map(read).collect();
+        let mut asked = Self { explainer, record, texts, trace, idle: Vec::new() };
         if readable {
             asked.idle = asked.idle_paths();
-            asked.near = asked.near_paths();
+            for document in &mut asked.texts {
+                document.near = document.near_paths(explainer, &asked.idle);
+            }
         }
         asked
     }
@@ -424,35 +479,17 @@ impl<'a> Asked<'a> {
         let named = |path: usize| {
             let lone = &self.explainer.paths[path];
             let part = |at| lone.names_part(at, self.record);
-            !self.found[path].is_empty() || self.parts().any(|(at, ..)| part(at))
+            self.texts.iter().any(|document| !document.found[path].is_empty())
+                || self.parts().any(|(at, ..)| part(at))
         };
         (0..self.explainer.paths.len()).filter(|&path| !named(path)).collect()
     }
 
-    fn near_paths(&self) -> Vec<(usize, HashSet<usize>, String)> {
-        let names: BTreeSet<&str> = near::names(&self.nodes);
-        let mut near = Vec::new();
-        for &path in &self.idle {
-            let LonePath { place: Place::Value(segments), written, .. } =
-                &self.explainer.paths[path]
-            else {
-                continue;
-            };
-            for meant in near::alternatives(segments, &names) {
-                let paths = alone(&meant, written.decides, &self.explainer.inside);
-                let found = paths.map(|paths| found(self.json, &paths, self.explainer.limits));
-                if let Some(found) = found.filter(|found| !found.is_empty()) {
-                    near.push((path, found, Place::Value(meant).to_string()));
-                    break;
-                }
-            }
-        }
-        near
-    }
-
     /// Key and headers that the record has: place, name, bytes.
     fn parts(&self) -> impl Iterator<Item = (At, String, Vec<u8>)> {
-        let key = self.record.key.map(|key| (At::Key, "$key".to_owned(), key.expose().to_vec()));
+        // A key that is JSON is told value by value.
+        let key = self.record.key.filter(|_| !self.explainer.reads_key());
+        let key = key.map(|key| (At::Key, "$key".to_owned(), key.expose().to_vec()));
         let header = |index| {
             let (name, value) = self.record.headers.get(index)?;
             let name = crate::policy::shown_name(&String::from_utf8_lossy(name));
@@ -462,7 +499,7 @@ impl<'a> Asked<'a> {
         key.into_iter().chain((0..self.record.headers.count()).filter_map(header))
     }
 
-    fn key_and_headers(&mut self) -> Vec<Value> {
+    fn key_and_headers(&self) -> Vec<Value> {
         let parts: Vec<_> = self.parts().collect();
         let value = |(at, path, before)| {
             let names = |lone: &LonePath| lone.names_part(at, self.record);
@@ -473,19 +510,24 @@ impl<'a> Asked<'a> {
         parts.into_iter().map(value).collect()
     }
 
-    /// The values of the event; what is in a container that a rule took whole is passed over.
-    fn values(&mut self) -> Vec<Value> {
+    /// The values of the event and of its key.
+    fn values(&self) -> Vec<Value> {
+        self.texts.iter().rev().flat_map(|document| self.values_in(document)).collect()
+    }
+
+    /// What is in a container that a rule took whole is passed over.
+    fn values_in(&self, document: &Document<'_>) -> Vec<Value> {
         let mut values = Vec::new();
         let (mut number, mut above) = (0, Vec::new());
-        while let Some(node) = self.nodes.get(number) {
-            above.retain(|&at: &usize| self.nodes[at].next > number);
+        while let Some(node) = document.nodes.get(number) {
+            above.retain(|&at: &usize| document.nodes[at].next > number);
             above.push(number);
-            let decision = self.trace.decision(At::Value(node.span.start));
+            let decision = self.trace.decision(At::Value(document.part, node.span.start));
             let single = node.next == number + 1;
-            values.extend(self.name_at(node, decision));
+            values.extend(self.name_at(document, node, decision));
             // The root is the record: no rule decides it, and it is shown by its values.
             if number > 0 && (single || decision.is_some()) {
-                values.push(self.value_at(node, decision, &above));
+                values.push(self.value_at(document, node, decision, &above));
                 number = node.next;
             } else {
                 number += 1;
@@ -495,30 +537,41 @@ impl<'a> Asked<'a> {
     }
 
     /// The name of a member that stays, if a rule decides it.
-    fn name_at(&self, node: &Node, of_value: Option<&Decision>) -> Option<Value> {
+    fn name_at(
+        &self,
+        document: &Document<'_>,
+        node: &Node,
+        of_value: Option<&Decision>,
+    ) -> Option<Value> {
         let name = node.name.clone()?;
-        let decision = self.trace.decision(At::Name(name.start))?;
+        let decision = self.trace.decision(At::Name(document.part, name.start))?;
         if of_value.is_some_and(|decision| decision.fate == Fate::Dropped) {
             return None;
         }
-        let names = |path: usize| self.found[path].contains(&name.start);
-        let before = node.name_spelled(self.json).to_vec();
-        let value = self.value(node.path.to_string(), before, Some(decision), &names);
+        let names = |path: usize| document.found[path].contains(&name.start);
+        let before = node.name_spelled(document.json).to_vec();
+        let value = self.value(node.path.within(document.part), before, Some(decision), &names);
         Some(Value { name: true, ..value })
     }
 
     /// `above`: the node and those that it is in.
-    fn value_at(&self, node: &Node, decision: Option<&Decision>, above: &[usize]) -> Value {
+    fn value_at(
+        &self,
+        document: &Document<'_>,
+        node: &Node,
+        decision: Option<&Decision>,
+        above: &[usize],
+    ) -> Value {
         let holds = |found: &HashSet<usize>| {
-            above.iter().any(|&number| found.contains(&self.nodes[number].span.start))
+            above.iter().any(|&number| found.contains(&document.nodes[number].span.start))
         };
-        let before = node.spelled(self.json).to_vec();
-        let names = |path: usize| holds(&self.found[path]);
-        let mut value = self.value(node.path.to_string(), before, decision, &names);
+        let before = node.spelled(document.json).to_vec();
+        let names = |path: usize| holds(&document.found[path]);
+        let mut value = self.value(node.path.within(document.part), before, decision, &names);
         if decision.is_none() {
             let paths = &self.explainer.paths;
             let applies = |path: usize| self.trace.may_apply(paths[path].written.rule);
-            let near = self.near.iter();
+            let near = document.near.iter();
             let near = near.filter(|(path, found, _)| holds(found) && applies(*path));
             value.near =
                 near.map(|(path, _, meant)| (self.explainer.named(*path), meant.clone())).collect();

@@ -281,6 +281,38 @@ impl Paths {
         self.states.iter().any(|state| by(state) || [state.renamed, state.opens].contains(&rule))
     }
 
+    /// Does the walk, in any record, come to a name that this rule decides, or to a text that it has read
+    /// as JSON? It does not come inside what is taken whole.
+    #[must_use]
+    pub fn comes_to(&self, rule: RuleId) -> bool {
+        let goes = |here| matches!(here, Here::Gone(_));
+        let enters = |here| matches!(here, Here::Descend | Here::Sift { .. });
+        let (mut seen, mut open) = (vec![false; self.states.len()], vec![self.root()]);
+        while let Some(state) = open.pop() {
+            let mut next = Vec::new();
+            if enters(state.object) {
+                let slots = self.members(state).slots.iter();
+                let named = slots.filter(|slot| slot.length != EMPTY.length);
+                next.extend(named.map(|slot| &slot.next).chain([&state.other]));
+            }
+            if enters(state.array) {
+                let Elements { first, other } = self.elements(state);
+                next.extend(first.iter().chain([other]));
+            }
+            for to in next {
+                let there = self.state(to);
+                let goes = [there.scalar, there.object, there.array].into_iter().all(goes);
+                if [there.renamed, there.opens].contains(&rule) && !goes {
+                    return true;
+                }
+                if !std::mem::replace(&mut seen[usize::from(to.state)], true) {
+                    open.push(there);
+                }
+            }
+        }
+        false
+    }
+
     /// For path number `index` of those given to [`Paths::compile`]: is there any value, or name, that
     /// it decides? If not, earlier rules shadow it.
     #[must_use]

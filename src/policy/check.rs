@@ -69,7 +69,7 @@ pub fn check(
         version: written.version?,
         paths: decided.view.paths,
         rules: rules.into(),
-        key_rule: decided.view.key_rule,
+        key: decided.view.key,
         header_rules: decided.view.header_rules,
         conditions: decided.conditions.map(Arc::new),
         subjects: subject_fields,

@@ -8,7 +8,7 @@
 //! A record need not answer: a field may be missing, be an object, or occur twice with different
 //! values. Then any answer is possible, and the view is the strictest of those for all answers.
 
-use super::{Fields, HeaderName, Place};
+use super::{Fields, HeaderName, OnKey, Place};
 use crate::format::Scalar;
 use crate::format::paths::{Paths, RuleId};
 use crate::transform;
@@ -92,8 +92,8 @@ pub struct View {
     pub paths: Arc<Paths>,
     /// By rule: may it apply to such a record at all?
     pub applies: Vec<bool>,
-    /// The record's key.
-    pub key_rule: Option<RuleId>,
+    /// Of the record's key.
+    pub key: OnKey,
     /// Headers; the first that fits.
     pub header_rules: Vec<(HeaderName, RuleId)>,
 }

@@ -3,13 +3,16 @@
 
 use super::{HeaderName, Place};
 use crate::format::paths::{OnContainer, Paths, RulePath, TooManyStates};
+use crate::record::Part;
 
 /// Where some fields are. Each has a number, from 0 in the order in which they were given.
 #[derive(Debug)]
 pub struct Fields {
     /// Those in the record's value; their rules are their numbers. `None` if there are none.
     pub value: Option<Paths>,
-    /// The number of the record's key.
+    /// The same in the record's key.
+    pub in_key: Option<Paths>,
+    /// The number of the record's key as one value.
     pub key: Option<usize>,
     /// The headers with their numbers.
     pub headers: Vec<(HeaderName, usize)>,
@@ -28,7 +31,8 @@ impl Fields {
             _ => None,
         });
         Ok(Self {
-            value: paths(places)?,
+            value: paths(places, Part::Value)?,
+            in_key: paths(places, Part::Key)?,
             key: places.iter().position(|place| *place == Place::Key),
             headers: headers.collect(),
             count: places.len(),
@@ -36,11 +40,13 @@ impl Fields {
     }
 }
 
-/// The tables for the fields in the value. Containers are seen too.
-fn paths(places: &[Place]) -> Result<Option<Paths>, TooManyStates> {
+/// The tables for the fields in a part of the record. Containers are seen too.
+fn paths(places: &[Place], part: Part) -> Result<Option<Paths>, TooManyStates> {
     let on_container = OnContainer::Take;
     let path = |(place, rule): (&Place, _)| match place {
-        Place::Value(segments) => Some(RulePath { rule, on_container, segments: segments.clone() }),
+        Place::In(within, segments) if *within == part => {
+            Some(RulePath { rule, on_container, segments: segments.clone() })
+        }
         _ => None,
     };
     let paths: Vec<RulePath> = places.iter().zip(0..).filter_map(path).collect();
@@ -50,8 +56,8 @@ fn paths(places: &[Place]) -> Result<Option<Paths>, TooManyStates> {
 /// Two fields of which the second is inside the first: no record can answer for both.
 pub(super) fn nested(fields: &[Place]) -> Option<(&Place, &Place)> {
     let inside = |inner: &Place, outer: &Place| match (inner, outer) {
-        (Place::Value(inner), Place::Value(outer)) => {
-            inner.len() > outer.len() && inner.starts_with(outer)
+        (Place::In(part, inner), Place::In(other, outer)) => {
+            part == other && inner.len() > outer.len() && inner.starts_with(outer)
         }
         _ => false,
     };

@@ -1,8 +1,9 @@
 //! Path strings → steps.
 //!
 //! ```text
-//! path  = "$key" | "$header." ( "*" | name ) | step { "." step }
-//! step  = ( name | "*" | "**" ) { "[" ( "*" | number ) "]" }       (a path may begin with "[")
+//! path  = "$key" | "$header." ( "*" | name ) | "$key." steps | steps
+//! steps = step { "." step }                 (they may begin with "["; then `$key` has no dot)
+//! step  = ( name | "*" | "**" ) { "[" ( "*" | number ) "]" }
 //! name  = plain characters | '"' characters, with \" and \\ '"'
 //! ```
 //!
@@ -12,18 +13,30 @@
 
 use super::HeaderName;
 use crate::format::paths::Segment;
+use crate::record::Part;
 use std::fmt;
 use std::ops::Range;
 
 /// What a path names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Place {
-    /// Values inside the record's value.
-    Value(Vec<Segment>),
-    /// The record's key.
+    /// Values inside the record's value or key.
+    In(Part, Vec<Segment>),
+    /// The record's key, as one value.
     Key,
     /// Headers.
     Header(HeaderName),
+}
+
+impl Place {
+    /// The steps, if it is in this part of a record.
+    #[must_use]
+    pub fn steps_in(&self, part: Part) -> Option<&[Segment]> {
+        match self {
+            Self::In(within, segments) if *within == part => Some(segments),
+            _ => None,
+        }
+    }
 }
 
 /// Why a path was refused.
@@ -47,22 +60,31 @@ pub fn parse(text: &str) -> Result<Place, Flaw> {
     if let Some(part) = text.strip_prefix('$') {
         return other_part(text, part);
     }
-    let mut steps = Steps { text, at: 0, segments: Vec::new() };
+    within(Part::Value, text, 0)
+}
+
+/// The steps that begin at `at`.
+fn within(part: Part, text: &str, at: usize) -> Result<Place, Flaw> {
+    let mut steps = Steps { text, at, segments: Vec::new() };
     steps.read()?;
-    Ok(Place::Value(steps.segments))
+    Ok(Place::In(part, steps.segments))
 }
 
 impl fmt::Display for Place {
     /// The path, written out again.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let segments = match self {
+        let (part, segments) = match self {
             Self::Key => return f.write_str("$key"),
             Self::Header(HeaderName::Any) => return f.write_str("$header.*"),
             Self::Header(HeaderName::Named(name)) => return write!(f, "$header.{}", shown(name)),
-            Self::Value(segments) => segments,
+            Self::In(part, segments) => (*part, segments),
         };
+        if part == Part::Key {
+            f.write_str("$key")?;
+        }
         for (index, segment) in segments.iter().enumerate() {
-            if index > 0 && !matches!(segment, Segment::AnyElement | Segment::Element(_)) {
+            let first = index == 0 && part == Part::Value;
+            if !first && !matches!(segment, Segment::AnyElement | Segment::Element(_)) {
                 f.write_str(".")?;
             }
             match segment {
@@ -99,9 +121,9 @@ fn flaw<T>(
     Err(Flaw { code, at, message: message.into(), hint })
 }
 
-/// `$key`, `$header.NAME`, `$header.*`; `part` is what follows the `$`.
+/// `$key`, `$key.PATH`, `$header.NAME`, `$header.*`; `part` is what follows the `$`.
 fn other_part(text: &str, part: &str) -> Result<Place, Flaw> {
-    const HINT: &str = "write `$key`, `$header.NAME` or `$header.*`; \
+    const HINT: &str = "write `$key`, `$key.NAME`, `$header.NAME` or `$header.*`; \
         a member whose name starts with `$` goes in double quotes inside the path: '\"$name\"'";
     let whole = 0..text.len();
     if part == "key" {
@@ -110,10 +132,8 @@ fn other_part(text: &str, part: &str) -> Result<Place, Flaw> {
     match part.strip_prefix("header.") {
         Some("*") => Ok(Place::Header(HeaderName::Any)),
         Some(name) => header_name(text, name),
-        None if part.starts_with("key.") || part.starts_with("key[") => {
-            let hint = "a record's key is one value: write `$key`";
-            flaw("P014", whole, "`$key` has no members", hint)
-        }
+        None if part.starts_with("key.") => within(Part::Key, text, "$key.".len()),
+        None if part.starts_with("key[") => within(Part::Key, text, "$key".len()),
         None if part.starts_with('.') => {
             let hint = "leave `$.` out: paths begin at the root of the record's value";
             flaw("P014", whole, "a path does not begin with `$.`", hint)
@@ -336,7 +356,7 @@ mod tests {
 
     fn value(text: &str) -> Vec<Segment> {
         match parse(text) {
-            Ok(Place::Value(segments)) => segments,
+            Ok(Place::In(Part::Value, segments)) => segments,
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -362,6 +382,10 @@ mod tests {
     fn other_parts() {
         let header = |name: &str| Ok(Place::Header(HeaderName::Named(name.into())));
         assert_eq!(parse("$key"), Ok(Place::Key));
+        let in_key = |segments| Ok(Place::In(Part::Key, segments));
+        assert_eq!(parse("$key.user.id"), in_key(vec![name("user"), name("id")]));
+        assert_eq!(parse("$key[*].id"), in_key(vec![Segment::AnyElement, name("id")]));
+        assert_eq!(parse(r#"$key."a.b""#), in_key(vec![name("a.b")]));
         assert_eq!(parse("$header.*"), Ok(Place::Header(HeaderName::Any)));
         assert_eq!(parse("$header.x-user.id"), header("x-user.id"));
         assert_eq!(parse(r#"$header."*""#), header("*"));
@@ -388,7 +412,10 @@ mod tests {
             (r#"a."b"c.d"#, "P013", "c"),
             ("a[*]b", "P013", "b"),
             ("$keys", "P014", "$keys"),
-            ("$key.a", "P014", "$key.a"),
+            ("$key.", "P010", "."),
+            ("$key.a..b", "P010", ".."),
+            ("$key[0", "P012", "[0"),
+            ("$key.$a", "P014", "$a"),
             ("$header", "P014", "$header"),
             ("$header.", "P010", "$header."),
             ("$header.a*", "P011", "a*"),
@@ -416,6 +443,9 @@ mod tests {
             r#""a.b".c"#,
             r#"x."\"\\""#,
             "$key",
+            "$key.a[*].b",
+            "$key.**",
+            "$key[0].a",
             "$header.*",
             "[*].a",
             r#""".x"#,

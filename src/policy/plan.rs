@@ -65,6 +65,17 @@ impl HeaderName {
     }
 }
 
+/// Who decides what becomes of a record's key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum OnKey {
+    /// Nobody: it stays.
+    Nobody,
+    /// This rule, of the key as one value.
+    Whole(RuleId),
+    /// The rules that these paths lead to: it is JSON, and cleaned as the record's value is.
+    Within(Arc<Paths>),
+}
+
 /// A policy, compiled to what the engine walks. A copy shares what is large.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -76,8 +87,8 @@ pub struct Plan {
     pub paths: Arc<Paths>,
     /// The rules, in order, the last of them for what is unlisted; shared as the paths are.
     pub rules: Arc<[Rule]>,
-    /// The first rule that names `$key`.
-    pub key_rule: Option<RuleId>,
+    /// What becomes of the record's key.
+    pub key: OnKey,
     /// Header names with their rules, in rule order: the first that fits decides.
     pub header_rules: Vec<(HeaderName, RuleId)>,
     /// What the rules' conditions ask, and who decides then; if there is any, the three above are
@@ -201,6 +212,9 @@ impl Alike {
     /// Puts the one of its kind in place of each part of a plan.
     pub fn share(&mut self, plan: &mut Plan) {
         share(&mut self.paths, &mut plan.paths);
+        if let OnKey::Within(paths) = &mut plan.key {
+            share(&mut self.paths, paths);
+        }
         share(&mut self.rules, &mut plan.rules);
     }
 

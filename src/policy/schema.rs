@@ -97,7 +97,7 @@ fn rule() -> Value {
         "anyOf": [{"required": ["do"]}, {"required": ["rename_keys"]}, {"required": ["inside"]}],
         "properties": {
             "fields": texts("One path or a list of paths: `user.email`, `**.ssn`, `ips[*]`, \
-                `$key`, `$header.NAME`."),
+                `$key`, `$key.NAME`, `$header.NAME`."),
             "do": {"description": "What to do there.", "anyOf": named(transform::TABLE)},
             "rename_keys": {
                 "description": "What to do with the names of the members of the objects there.",

@@ -9,7 +9,7 @@ use super::path::{self, Place};
 use super::trial::{self, Test};
 use super::{Decides, HeaderName, OnMismatch, Shared, Unlisted};
 use crate::document::{
-    Field, Kind as NodeKind, Node, Reader, Source, Span, Table, listed, nearest,
+    Called, Field, Kind as NodeKind, Node, Reader, Source, Span, Table, listed, nearest,
 };
 use crate::format::paths::{OnContainer, Segment};
 use crate::transform::{self, Arg, Constant, Kind, Param, Spec, Transform};
@@ -184,6 +184,7 @@ fn epoch(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<At<Option<Duratio
 /// Reads one rule.
 pub fn rule(node: &Node, reader: &mut Reader<'_>) -> Option<Rule> {
     let mut table = Table::new(node, "a rule", reader)?;
+    table.know(KEYS_CALLED);
     let fields = table.need("fields", reader).map(|field| fields(&field, reader));
     let (decides, transform) = what(&mut table, reader);
     let when = table.take("when").and_then(|field| condition(&field, reader));
@@ -193,6 +194,8 @@ pub fn rule(node: &Node, reader: &mut Reader<'_>) -> Option<Rule> {
         Some(At { value: spec, .. }) => {
             let keys = if decides == Decides::Names { "rename_keys: " } else { "" };
             table.call(format!("a `{keys}{}` rule", spec.name));
+            let of_spec = PARAMS_CALLED.iter().filter(|(name, _)| *name == spec.name);
+            of_spec.for_each(|(_, called)| table.know(called));
             let params = spec.params.iter();
             // Every parameter is read, so that all faults appear, before one failure spoils all.
             let args: Vec<_> =
@@ -341,7 +344,7 @@ fn turned<T>(read: Option<Option<T>>) -> Option<Option<T>> {
 fn single_field(path: &str, span: Span, reader: &mut Reader<'_>) -> Option<Place> {
     let plain = |segment: &Segment| matches!(segment, Segment::Name(_) | Segment::Element(_));
     let single = |place: &Place| match place {
-        Place::Value(segments) => segments.iter().all(plain),
+        Place::In(_, segments) => segments.iter().all(plain),
         Place::Key => true,
         Place::Header(name) => *name != HeaderName::Any,
     };
@@ -351,7 +354,7 @@ fn single_field(path: &str, span: Span, reader: &mut Reader<'_>) -> Option<Place
             let message = format!("`{path}` is no single field");
             reader
                 .fault("P064", span, message)
-                .hint("name one place: names joined by dots, `[0]`, `$key` or `$header.NAME`");
+                .hint("name one place: names joined by dots, `[0]`, `$key`, `$key.NAME` or `$header.NAME`");
             None
         }
         Err(flaw) => {
@@ -419,6 +422,66 @@ const CALLED: &[(&[&str], &str)] = &[
     (&["replace", "constant"], "set"),
     (&["null", "blank", "censor", "clear"], "redact"),
     (&["allow", "pass", "include", "retain"], "keep"),
+];
+
+/// What the keys of every rule are called elsewhere.
+const KEYS_CALLED: &[Called] = &[
+    (&["paths", "column", "columns"], "`fields`"),
+    (&["action", "transform", "method", "apply", "operation"], "`do`"),
+    (&["if", "condition", "conditions", "where", "only"], "`when`"),
+    (&["on_mismatch", "on_error", "else", "otherwise", "fallback"], "`mismatch`"),
+    (&["rename_key", "keys_do"], "`rename_keys`"),
+];
+
+/// What the parameters of each transform are called elsewhere.
+const PARAMS_CALLED: &[(&str, &[Called])] = &[
+    ("bucket", &[(&["ranges", "bounds", "limits"], "`edges`"), (&["width", "step"], "`size`")]),
+    (
+        "date",
+        &[
+            (&["shift"], "`shift_days`, or `shift_by` for whose times are moved"),
+            (&["by", "subject", "per", "shift_per"], "`shift_by`"),
+            (&["days"], "`shift_days`"),
+            (&["unit", "precision", "granularity", "truncate", "truncate_to"], "`to`"),
+        ],
+    ),
+    ("email", &[(&["user", "name", "local_part"], "`local`")]),
+    ("encrypt_digits", &[(&["keep"], "`keep_first`, with a number of digits")]),
+    ("geo", &[(&["grid", "metres", "meters", "cell", "grid_meters"], "`grid_metres`")]),
+    (
+        "mask",
+        &[
+            (
+                &["keep", "show", "visible"],
+                "`keep_first` or `keep_last`, with a number of characters",
+            ),
+            (&["first", "start"], "`keep_first`"),
+            (&["last", "end"], "`keep_last`"),
+        ],
+    ),
+    (
+        "pseudonymize",
+        &[
+            (&["key", "salt", "secret"], "`key` at the top of the policy"),
+            (&["type", "kind", "of"], "`as`"),
+        ],
+    ),
+    ("redact", &[(&["with", "to", "value", "replacement"], "`text`")]),
+    ("rename", &[(&["name", "new", "as"], "`to`")]),
+    ("round", &[(&["decimals", "places", "precision"], "`digits`")]),
+    ("set", &[(&["value", "with", "text"], "`to`")]),
+    ("strip_query", &[(&["allow", "params", "parameters"], "`keep`")]),
+    (
+        "truncate_ip",
+        &[
+            (
+                &["prefix", "bits", "keep", "mask"],
+                "`v4` or `v6`, with the number of bits that stay",
+            ),
+            (&["ipv4"], "`v4`"),
+            (&["ipv6"], "`v6`"),
+        ],
+    ),
 ];
 
 fn mismatch(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<OnMismatch> {

@@ -121,7 +121,7 @@ impl Tenants {
 mod tests {
     use super::*;
     use crate::format::paths::Paths;
-    use crate::policy::{Policies, Unlisted};
+    use crate::policy::{OnKey, Policies, Unlisted};
 
     fn plan(tenant: &str) -> Plan {
         Plan {
@@ -129,7 +129,7 @@ mod tests {
             version: 1,
             paths: Paths::compile(&[]).unwrap().into(),
             rules: [].into(),
-            key_rule: None,
+            key: OnKey::Nobody,
             header_rules: Vec::new(),
             conditions: None,
             subjects: None,

@@ -433,7 +433,7 @@ fn count(lanes: usize) -> i64 {
 mod tests {
     use super::*;
     use crate::format::paths::Paths;
-    use crate::policy::{OnMismatch, Rule, Unlisted};
+    use crate::policy::{OnKey, OnMismatch, Rule, Unlisted};
     use crate::transform::Transform;
 
     fn plan(tenant: &str, rules: usize) -> Plan {
@@ -447,7 +447,7 @@ mod tests {
             version: 3,
             paths: Paths::compile(&[]).unwrap().into(),
             rules: (0..rules).map(rule).collect(),
-            key_rule: None,
+            key: OnKey::Nobody,
             header_rules: Vec::new(),
             conditions: None,
             subjects: None,

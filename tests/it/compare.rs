@@ -80,6 +80,33 @@ fn no_record_is_no_comparison() {
     );
 }
 
+/// A key is compared by its fields as soon as one of the policies knows any.
+#[test]
+fn keys_that_are_json_are_compared_by_their_fields() {
+    let broker = MockCluster::new(1).expect("a broker");
+    broker.create_topic("raw", 1, 1).expect("a topic");
+    let servers = broker.bootstrap_servers();
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", &servers).create().expect("a producer");
+    let key = "{\"user\":\"canary\",\"kind\":1}";
+    let message = BaseRecord::to("raw").key(key).payload("{}").partition(0);
+    producer.send(message).map_err(|(error, _)| error).expect("sent");
+    producer.flush(Duration::from_secs(20)).expect("delivered");
+    let told = |old: &str, new: &str| {
+        let dir = folder(&format!("{OLD}  - {{fields: {new}}}\n"));
+        std::fs::write(dir.path().join("old.yaml"), format!("{OLD}  - {{fields: {old}}}\n"))
+            .expect("it");
+        let (_, out, _) = diff(dir.path(), &["--topic", "raw", "--brokers", &servers]);
+        assert!(!out.contains("canary"), "{out}");
+        out
+    };
+    let out = told("$key, do: pseudonymize", "$key.user, do: pseudonymize");
+    assert!(out.starts_with("loosened   $key.kind: pseudonym → kept 1 of 1\n"), "{out}");
+    let out = told("$key.user, do: mask", "'$key.*', do: drop");
+    assert!(out.contains("tightened  $key.kind: kept → dropped 1 of 1\n"), "{out}");
+    assert!(out.contains("tightened  $key.user: a part → dropped 1 of 1\n"), "{out}");
+}
+
 #[test]
 fn a_topic_or_its_end() {
     let broker = MockCluster::new(1).expect("a broker");

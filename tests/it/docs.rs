@@ -3,6 +3,7 @@
 //!
 //! `UPDATE=1 cargo test --test it docs` writes docs/generated anew.
 
+use crate::cli::run;
 use crate::expect;
 use limpid::document::{Faults, Source, codes};
 use limpid::keys::{Keyring, Secret};
@@ -10,6 +11,7 @@ use limpid::policy::{self, Policies};
 use limpid::transform::{self, Kind, Param, Spec};
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 /// Compiles a policy with any key it may name, and runs its tests; all that is wrong with it.
@@ -136,6 +138,56 @@ fn describe(spec: &Spec, page: &mut String) {
         };
         let _ = writeln!(page, "| {params} | {} | {after} |", cell(example.before));
     }
+    describe_kinds(spec, page);
+}
+
+/// A value of each kind, with the kind's name.
+const KINDS: [(&str, &str); 6] = [
+    ("number", "42"),
+    ("text", "\"some text\""),
+    ("null", "null"),
+    ("boolean", "true"),
+    ("object", "{\"a\":\"some text\"}"),
+    ("list", "[\"some text\"]"),
+];
+
+/// What becomes of values of all kinds, by the program itself with the rule of the first example.
+fn describe_kinds(spec: &Spec, page: &mut String) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let params = spec.examples[0].params.split_terminator('\n');
+    let rule: String = params.map(|line| format!(", {line}")).collect();
+    let policy = format!(
+        "tenant: acme\nversion: 1\nkey: acme\nrules: [{{fields: x, do: {}{rule}}}]\n",
+        spec.name
+    );
+    fs::write(path("policy.yaml"), policy).unwrap();
+    let secret: String =
+        (0..32_u8).map(|at| format!("{:02x}", at.wrapping_mul(167) ^ 0x5a)).collect();
+    fs::write(path("keyring.yaml"), format!("acme: {{secret: \"{secret}\"}}\n")).unwrap();
+    fs::set_permissions(path("keyring.yaml"), fs::Permissions::from_mode(0o600)).unwrap();
+    let (policy, keys) = (path("policy.yaml"), path("keyring.yaml"));
+    let mut filter = vec!["filter", "--policy", policy.to_str().unwrap()];
+    filter.extend(["--keys", keys.to_str().unwrap(), "--timestamp", "2026-11-24T12:00:00Z"]);
+    let (mut kinds, mut before, mut after) = (String::new(), String::new(), String::new());
+    for (kind, value) in KINDS {
+        let run = run(&filter, format!("{{\"x\":{value}}}\n").as_bytes());
+        assert!(run.code == Some(0), "{}: {}", spec.name, run.stderr);
+        let out = match run.stdout.trim_end() {
+            "" => "withheld".to_owned(),
+            "{}" => "gone".to_owned(),
+            out => cell(out.strip_prefix("{\"x\":").map_or(out, |rest| &rest[..rest.len() - 1])),
+        };
+        let _ = write!(kinds, " {kind} |");
+        let _ = write!(before, " {} |", cell(value));
+        let _ = write!(after, " {out} |");
+    }
+    let line = " --- |".repeat(KINDS.len());
+    let _ = writeln!(
+        page,
+        "\nValues of all kinds, with the first of these rules:\n\n|  |{kinds}\n| --- |{line}"
+    );
+    let _ = writeln!(page, "| before |{before}\n| after |{after}");
 }
 
 fn takes(param: &Param) -> (String, String) {

@@ -402,3 +402,58 @@ fn what_is_not_for_this_record_is_not_late_and_not_near() {
     assert_eq!(told("view"), (false, false));
     assert_eq!(told("login"), (true, true));
 }
+
+/// A key that is JSON is told value by value, by the paths that its rules have.
+#[test]
+fn a_key_that_is_json_is_told_by_its_fields() {
+    let policy = "tenant: acme\nversion: 1\nrules:\n  \
+                  - {fields: $key.note, inside: json}\n  \
+                  - {fields: [$key.user.mail, mail, $key.usr], do: drop}\n  \
+                  - {fields: $key.names, rename_keys: mask}\n  \
+                  - {fields: $key.note.id, do: mask}\n";
+    let key = br#"{"user":{"mail":"a","id":7},"names":{"jo":1},"note":"{\"id\":\"x\"}"}"#;
+    let explainer = Explainer::new(compiled(&Source::new("p.yaml", policy)), Limits::default());
+    let record = Record { key: Some(Raw::new(key)), ..record(br#"{"mail":"b"}"#) };
+    let explained = explainer.explain(&record);
+    let told: Vec<(&str, bool, &Fate)> =
+        explained.values.iter().map(|value| (&*value.path, value.name, &value.fate)).collect();
+    let replaced = |text: &str| Fate::Replaced(text.as_bytes().to_vec());
+    assert_eq!(
+        told,
+        [
+            ("$key.user.mail", false, &Fate::Dropped),
+            ("$key.user.id", false, &Fate::Kept),
+            ("$key.names.jo", true, &replaced("\"**\"")),
+            ("$key.names.jo", false, &Fate::Kept),
+            ("$key.note.id", false, &replaced("\"*\"")),
+            ("mail", false, &Fate::Dropped),
+        ]
+    );
+    let shown = explained.to_string();
+    assert!(shown.contains("rule 2 drop (`$key.user.mail`, line 5)"), "{shown}");
+    assert!(shown.contains("`$key.usr` (rule 2 drop, line 5)"), "{shown}");
+    let record = Record { key: Some(Raw::new(b"jo")), ..record };
+    let shown = explainer.explain(&record).to_string();
+    assert!(
+        shown.ends_with("withheld: malformed, its key: it is no JSON at line 1, column 1\n"),
+        "{shown}"
+    );
+}
+
+/// A time of which nobody knows whose it is, is told to be one, and not a value of another kind alone.
+#[test]
+fn a_time_without_its_subject_is_told() {
+    let policy = "tenant: acme\nversion: 1\nkey: acme\nrules:\n  \
+                  - {fields: at, do: date, shift_days: 30, shift_by: user.id}\n  \
+                  - {fields: day, do: date}\n";
+    let told = |event: &str| explain(policy, event).to_string();
+    let without = "at  rule 1 date (`at`, line 5), a value of another kind, or without its subject: \
+                   mismatch\n";
+    assert!(told(r#"{"at":"2026-11-24"}"#).starts_with(without));
+    let known = told(r#"{"at":"2026-11-24","user":{"id":7}}"#);
+    assert!(known.starts_with("at  rule 1 date (`at`, line 5)\n"), "{known}");
+    let other = told(r#"{"day":"n/a"}"#);
+    assert!(
+        other.starts_with("day  rule 2 date (`day`, line 6), a value of another kind: mismatch\n")
+    );
+}

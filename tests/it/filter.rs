@@ -6,7 +6,7 @@ use limpid::engine::Limits;
 use limpid::error::{Reason, Result};
 use limpid::filter::{Job, Source, Summary, filter};
 use limpid::format::paths::{OnContainer, Paths, RulePath, Segment};
-use limpid::policy::{OnMismatch, Plan, Policies, Rule, Unlisted};
+use limpid::policy::{OnKey, OnMismatch, Plan, Policies, Rule, Unlisted};
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, Cursor, Read, Write};
@@ -30,7 +30,7 @@ fn policies() -> Arc<Policies> {
         version: 1,
         paths: Paths::compile(&[path]).unwrap().into(),
         rules: [rule].into(),
-        key_rule: None,
+        key: OnKey::Nobody,
         header_rules: Vec::new(),
         conditions: None,
         subjects: None,

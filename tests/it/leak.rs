@@ -129,6 +129,25 @@ rules:
   - {fields: f_edges, do: bucket, edges: [0, 18, 65]}
 "#;
 
+/// Takes the key for JSON.
+const KEYED: &str = r#"
+tenant: piper
+version: 1
+key: acme
+unlisted: drop
+rules:
+  - fields: [$key.kind, "$key.names.*.n"]
+    do: keep
+  - fields: "$key.**.id"
+    do: pseudonymize
+  - fields: $key.names
+    rename_keys: pseudonymize
+  - fields: $key.text
+    inside: json
+  - fields: event
+    do: keep
+"#;
+
 /// A policy that leaks everything.
 const LEAKY: &str = "tenant: acme\nversion: 1\nrules: []\n";
 
@@ -265,6 +284,21 @@ fn formed_ones(c: &str, all: &mut Vec<Planted>) {
         format!("\"+49 {n}\""),
         format!("{{\"a\":[\"{c}\",{n},\"{v4}\"]}}"),
     ];
+    for key in [
+        format!(r#"{{"kind":"user","user":{{"id":"{c}","name":"{c}"}},"{c}":"{c}"}}"#),
+        format!(
+            r#"{{"kind":1,"us\u0065r":[{{"id":["{c}",{n}]}}],"names":{{"{c}":{{"n":1}},"{c}":2}}}}"#
+        ),
+        format!(r#"{{"text":"{{\"id\":\"{c}\",\"{c}\":{n}}}","text":"{c}","id":{{"id":{n}}}}}"#),
+        format!(r#"[{{"kind":2,"id":"{c}"}},{{"{c}":{{"{c}":"{c}"}}}}]"#),
+        format!(r#"{{"kind":"{c}"#),
+        format!(r#"{{"kind":1}} {c}"#),
+        format!("\"{c}\""),
+        c.to_owned(),
+    ] {
+        let key = Some(key.into_bytes());
+        all.push(Planted { key, ..Planted::new("piper", r#"{"event":"click"}"#) });
+    }
     let fields = FORMS.split("fields: ").filter(|rule| rule.starts_with("f_"));
     for field in fields.filter_map(|rule| rule.split(',').next()) {
         let values = dressed.iter().map(|value| format!("{{\"{field}\":{value}}}"));
@@ -464,13 +498,13 @@ fn no_leaks() -> Vec<String> {
 
 #[test]
 fn no_canary_leaves() {
-    let policies = policies(&[DENY, ALLOW, STRICT, FORMS]);
+    let policies = policies(&[DENY, ALLOW, STRICT, FORMS, KEYED]);
     let key = PrivateKey::generate().expect("randomness").public();
     for quarantine in [Some(&key), None] {
         let left = run(&policies, by_header(), quarantine);
         assert_eq!(left.leaks(), no_leaks());
         assert!(left.clean.windows(5).any(|bytes| bytes == b"click"), "some came through");
-        assert_eq!(left.withheld, 12 * spellings().len(), "the broken ones are withheld");
+        assert_eq!(left.withheld, 16 * spellings().len(), "the broken ones are withheld");
     }
 }
 

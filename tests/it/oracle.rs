@@ -73,10 +73,10 @@ proptest! {
     #[test]
     fn engine_and_twin_agree_on_batches(bytes in vec(any::<u8>(), 0..3000)) {
         let mut choices = Choices::new(&bytes);
-        let policies = [made::whole_policy(&mut choices), made::whole_policy(&mut choices)];
+        let policies = [made::policy_with_key(&mut choices), made::policy_with_key(&mut choices)];
         let records: Vec<Addressed> =
             (0..choices.below(12)).map(|_| addressed(&mut choices)).collect();
-        batch_agrees(&policies, &records)?;
+        batch_agrees(&policies, &records, Flaw::None)?;
     }
 
     /// Rules with conditions, compiled from what their author would write.
@@ -182,15 +182,19 @@ impl Addressed {
         }
     }
 
-    fn expected(&self, policies: &[Policy; 2]) -> Result<Parts, Vec<Reason>> {
+    fn expected(&self, policies: &[Policy; 2], flaw: Flaw) -> Result<Parts, Vec<Reason>> {
         let policy = policies.get(self.tenant).ok_or_else(|| vec![Reason::Tenant])?;
         let mut keys = bridge::keys_of(TENANTS[self.tenant], self.timestamp_ms);
         keys.record_key.clone_from(&self.parts.key);
-        crate::naive::clean_parts(policy, &self.parts, &keys, USUAL, Flaw::None)
+        crate::naive::clean_parts(policy, &self.parts, &keys, USUAL, flaw)
     }
 }
 
-fn batch_agrees(policies: &[Policy; 2], records: &[Addressed]) -> Result<(), TestCaseError> {
+fn batch_agrees(
+    policies: &[Policy; 2],
+    records: &[Addressed],
+    flaw: Flaw,
+) -> Result<(), TestCaseError> {
     let plan = |tenant: usize| bridge::plan_for(TENANTS[tenant], &policies[tenant]);
     let (Some(first), Some(second)) = (plan(0), plan(1)) else { return Ok(()) };
     let plans = Policies::new(vec![first, second]).expect("two tenants");
@@ -210,7 +214,7 @@ fn batch_agrees(policies: &[Policy; 2], records: &[Addressed]) -> Result<(), Tes
                 Outcome::Clean(clean) => Ok(left(&clean, &addressed.parts)),
                 Outcome::Withheld(withheld) => Err(withheld.reason),
             };
-            let twin = addressed.expected(policies);
+            let twin = addressed.expected(policies, flaw);
             let agree = match (&got, &twin) {
                 (Ok(got), Ok(parts)) => got == parts,
                 (Err(reason), Err(reasons)) => reasons.contains(reason),
@@ -325,6 +329,21 @@ fn every_flaw_of_the_twin_is_noticed() {
         }
     }
     assert!(unnoticed.is_empty(), "{unnoticed:?} would go unnoticed");
+}
+
+/// The same of what only the key of a record shows.
+#[test]
+fn every_flaw_about_keys_is_noticed() {
+    for flaw in Flaw::OF_KEYS {
+        let noticed = (0..2_000).any(|seed| {
+            let bytes = noise(seed, 600);
+            let mut choices = Choices::new(&bytes);
+            let policies = [(); 2].map(|()| made::policy_with_key(&mut choices));
+            let records = [(); 4].map(|()| addressed(&mut choices));
+            batch_agrees(&policies, &records, flaw).is_err()
+        });
+        assert!(noticed, "{flaw:?} would go unnoticed");
+    }
 }
 
 /// A record that no made case reaches: far deeper than any bound.

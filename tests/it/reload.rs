@@ -6,7 +6,8 @@ use serde_json::Value;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -221,4 +222,59 @@ fn a_changed_file_is_found_without_being_told() {
     service.write("beta.yaml", &policy("beta", 2));
     service.await_log("policies reloaded");
     service.has_metric("limpid_policy_info{rules=\"0\",tenant=\"beta\",version=\"2\"} 1");
+}
+
+/// A folder as Kubernetes mounts a ConfigMap or a Secret: names are links through `..data`, which is
+/// swapped for one to a new folder; the old folder is deleted.
+struct Mount {
+    folder: PathBuf,
+    version: u32,
+}
+
+impl Mount {
+    fn swap(&mut self, name: &str, text: impl AsRef<[u8]>) {
+        let version = |number| format!("..2026_11_29.{number}");
+        let (old, new) = (version(self.version), version(self.version + 1));
+        self.version += 1;
+        fs::create_dir_all(self.folder.join(&new)).unwrap();
+        let file = self.folder.join(&new).join(name);
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();
+        symlink(&new, self.folder.join("..data_tmp")).unwrap();
+        fs::rename(self.folder.join("..data_tmp"), self.folder.join("..data")).unwrap();
+        if fs::symlink_metadata(self.folder.join(name)).is_err() {
+            symlink(format!("..data/{name}"), self.folder.join(name)).unwrap();
+        } else {
+            fs::remove_dir_all(self.folder.join(old)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_kubernetes_swaps_is_found_policies_and_keys() {
+    let service = Service::start("100ms");
+    let secret = || run(&["keys", "new", "acme"], b"").stdout;
+    let keyed = |version| {
+        format!(
+            "tenant: beta\nversion: {version}\nkey: acme\nrules: [{{fields: a, do: pseudonymize}}]\n"
+        )
+    };
+    let keyring = service.dir.path().join("keyring.yaml");
+    let mut secrets = Mount { folder: service.dir.path().join("secret"), version: 0 };
+    secrets.swap("keyring.yaml", secret());
+    fs::remove_file(&keyring).unwrap();
+    symlink("secret/keyring.yaml", &keyring).unwrap();
+    let mut policies = Mount { folder: service.dir.path().join("policies"), version: 0 };
+    policies.swap("beta.yaml", keyed(1));
+    let line = service.await_log("policies reloaded");
+    assert_eq!((&line["by"], &line["policies"]), (&"watch".into(), &2.into()), "{line}");
+
+    policies.swap("beta.yaml", keyed(2));
+    let line = service.await_log("policies reloaded");
+    assert_eq!((&line["by"], &line["compiled"]), (&"watch".into(), &1.into()), "{line}");
+    service.has_metric("limpid_policy_info{rules=\"1\",tenant=\"beta\",version=\"2\"} 1");
+
+    secrets.swap("keyring.yaml", secret());
+    let line = service.await_log("policies reloaded");
+    assert_eq!((&line["by"], &line["compiled"]), (&"watch".into(), &1.into()), "{line}");
 }

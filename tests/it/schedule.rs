@@ -10,7 +10,7 @@ use limpid::lane::{
     TopicId,
 };
 use limpid::memory::{Arrived, Chance, Cluster, Fault, Fetched, Member, Stored, Weather};
-use limpid::policy::{Plan, Policies, Unlisted};
+use limpid::policy::{OnKey, Plan, Policies, Unlisted};
 use limpid::quarantine::Sealed;
 use limpid::reload::InForce;
 use limpid::run::{Pump, Routes, Tools};
@@ -306,7 +306,7 @@ fn policies() -> Policies {
         version: 1,
         paths: Paths::compile(&[]).unwrap().into(),
         rules: [].into(),
-        key_rule: None,
+        key: OnKey::Nobody,
         header_rules: Vec::new(),
         conditions: None,
         subjects: None,

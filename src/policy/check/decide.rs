@@ -20,7 +20,8 @@ use crate::limits::PATH_STATES_MAX;
 use crate::policy::conditions::{Conditions, View, When};
 use crate::policy::path::{self, Flaw, Place};
 use crate::policy::syntax::{self, At};
-use crate::policy::{Decides, HeaderName, OnMismatch, Unlisted};
+use crate::policy::{Decides, HeaderName, OnKey, OnMismatch, Unlisted};
+use crate::record::Part;
 use crate::transform::Shows;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,8 +38,11 @@ pub(super) struct Decided {
 pub(super) fn decide(lists: &Lists<'_>, reader: &mut Reader<'_>) -> Option<Decided> {
     let places = places(lists, reader);
     let base = places.partition_point(|named| usize::from(named.rule) < lists.base.len());
+    whole_and_within(&places, reader);
+    let in_key = places.iter().any(|named| matches!(named.place, Place::In(Part::Key, _)));
     let (base, own) = places.split_at(base);
-    let board = Board { lists, base, own, rest: rest(lists), strictness: strictness(lists) };
+    let (rest, strictness) = (rest(lists), strictness(lists));
+    let board = Board { lists, base, own, rest, in_key, strictness };
     let own = board.check(reader);
     let all: Active = board.rules().map(|rule| rule.when.is_none()).collect();
     // Most policies are one list: it is compiled already.
@@ -106,8 +110,8 @@ struct Named<'a> {
 }
 
 impl Named<'_> {
-    fn in_value(&self, rule: RuleId) -> Option<RulePath> {
-        let Place::Value(segments) = &self.place else { return None };
+    fn within(&self, part: Part, rule: RuleId) -> Option<RulePath> {
+        let segments = self.place.steps_in(part)?;
         let (on_container, segments) = (self.on_container, self.decides.steps(segments));
         Some(RulePath { rule, on_container, segments })
     }
@@ -183,19 +187,24 @@ pub fn paths(rule: &syntax::Rule, faults: &mut Faults) {
 /// The place, if what a rule decides of it is there to be decided: members have names.
 fn of_members(place: Place, field: &At<String>, decides: Decides) -> Result<Place, Flaw> {
     let last = match &place {
-        Place::Value(segments) => segments.last(),
+        Place::In(_, segments) => segments.last(),
         _ => None,
     };
     let message = match (decides, last) {
         (Decides::Value, _) | (Decides::Name, Some(Segment::Name(_))) => return Ok(place),
         (Decides::Names | Decides::Inside, Some(_)) => return Ok(place),
-        (Decides::Names, None) => format!("`{place}` has no members"),
-        (Decides::Inside, None) => format!("`{place}` is not read as JSON"),
+        (Decides::Names, None) => format!("`{place}` is one value and has no members"),
+        (Decides::Inside, None) => format!("`{place}` is one value and not read as JSON"),
         (Decides::Name, _) => format!("`{place}` is not the name of one member"),
     };
-    let hint = match decides {
-        Decides::Names => "name objects in the record's value",
-        Decides::Inside => "name texts in the record's value",
+    let hint = match (decides, &place) {
+        (Decides::Names, _) => {
+            "name objects in the record's value, or `$key.NAME` in a key that is JSON"
+        }
+        (Decides::Inside, Place::Key) => {
+            "a key that is JSON needs no `inside`: `$key.NAME` names what is in it"
+        }
+        (Decides::Inside, _) => "name texts in the record's value, or `$key.NAME`",
         _ => "`rename` gives one member another name: end the path with its name",
     };
     Err(Flaw { code: "P029", at: 0..field.value.len(), message, hint })
@@ -230,6 +239,22 @@ fn repeated(places: &[&Named<'_>], when: Option<&When>, reader: &mut Reader<'_>)
     }
 }
 
+/// Refuses to take the record's key for one value and for JSON.
+fn whole_and_within(places: &[Named<'_>], reader: &mut Reader<'_>) {
+    let whole = places.iter().find(|named| named.place == Place::Key);
+    let within = places.iter().find(|named| matches!(named.place, Place::In(Part::Key, _)));
+    let (Some(whole), Some(within)) = (whole, within) else { return };
+    let (first, later) = if whole.rule <= within.rule { (whole, within) } else { (within, whole) };
+    let (field, at) = (&within.place, first.place_for(later));
+    let message = match first.place {
+        Place::Key => format!("`{field}` is a field of the key, and `$key` in {at} all of it"),
+        _ => format!("`$key` is all of the key, and `{field}` in {at} a field of it"),
+    };
+    later
+        .fault("P065", message, reader)
+        .hint("take the key for one value, or name what is in it: `$key.*` is every field of it");
+}
+
 fn shadowed_headers(places: &[&Named<'_>], when: Option<&When>, reader: &mut Reader<'_>) {
     let any = |named: &&Named<'_>| named.place == Place::Header(HeaderName::Any);
     let Some(index) = places.iter().position(any) else { return };
@@ -247,13 +272,16 @@ pub(super) struct Board<'a> {
     base: &'a [Named<'a>],
     own: &'a [Named<'a>],
     rest: Option<RuleId>,
+    /// Does any rule name what is in the key? Then it must be JSON, whatever applies to a record.
+    in_key: bool,
     strictness: Vec<Strictness>,
 }
 
 /// Rules that decide for themselves: paths in order, and the rule for what is unlisted.
 #[derive(PartialEq, Eq)]
 struct Column {
-    paths: Vec<RulePath>,
+    /// In the value and in the key.
+    paths: [Vec<RulePath>; 2],
     parts: Vec<(Place, RuleId)>,
     rest: Option<RuleId>,
 }
@@ -291,29 +319,40 @@ impl Board<'_> {
                 repeated(list, when, reader);
                 shadowed_headers(list, when, reader);
             }
-            self.idle_paths(&base, None, when, reader);
-            let (deciding, paths) = self.idle_paths(&own, self.rest, when, reader);
-            compiled = if when.is_none() { paths } else { compiled };
-            let base: Vec<&Named<'_>> =
-                base.into_iter().filter(|named| named.when.is_none()).collect();
-            if !base.is_empty() {
-                self.loose_paths(&base, &deciding, when, reader);
-                self.loose_parts(&base, &own, when, reader);
+            let lasting: Vec<&Named<'_>> =
+                base.iter().copied().filter(|named| named.when.is_none()).collect();
+            for part in self.parts() {
+                self.idle_paths(part, &base, None, when, reader);
+                let (deciding, paths) = self.idle_paths(part, &own, self.rest, when, reader);
+                if part == Part::Value && when.is_none() {
+                    compiled = paths;
+                }
+                if !lasting.is_empty() {
+                    self.loose_paths(part, &lasting, &deciding, when, reader);
+                }
             }
+            self.loose_parts(&lasting, &own, when, reader);
         }
         compiled
+    }
+
+    /// The parts of a record that are JSON.
+    fn parts(&self) -> impl Iterator<Item = Part> + use<> {
+        let in_key = self.in_key;
+        Part::ALL.into_iter().filter(move |part| *part == Part::Value || in_key)
     }
 
     /// Refuses paths of one list that decide nothing in it. The others are given back.
     fn idle_paths<'n>(
         &self,
+        part: Part,
         list: &[&'n Named<'n>],
         rest: Option<RuleId>,
         when: Option<&When>,
         reader: &mut Reader<'_>,
     ) -> (Vec<&'n Named<'n>>, Option<Paths>) {
-        let values: Vec<&Named<'_>> = values(list).collect();
-        let written = in_value(list);
+        let values: Vec<&Named<'_>> = values(part, list).collect();
+        let written = within(part, list);
         let Ok(paths) = Paths::compile(&with_rest(written.clone(), rest)) else {
             self.too_many(reader);
             return (Vec::new(), None);
@@ -323,11 +362,47 @@ impl Board<'_> {
             let twin = values[..index].iter().any(|earlier| earlier.says() == named.says());
             if paths.decides(index) {
                 deciding.push(named);
+                if named.decides != Decides::Value && named.when == when {
+                    self.fruitless(part, &values, named, rest, reader);
+                }
             } else if !twin && named.when == when {
                 idle(&values, &written, index, reader);
             }
         }
         (deciding, Some(paths))
+    }
+
+    /// Refuses to rename, or to read, what other rules of the list take along with all that it is in.
+    fn fruitless(
+        &self,
+        part: Part,
+        list: &[&Named<'_>],
+        named: &Named<'_>,
+        rest: Option<RuleId>,
+        reader: &mut Reader<'_>,
+    ) {
+        let comes = |others: &[&Named<'_>], rest| {
+            let own = named.within(part, named.rule);
+            let paths: Vec<RulePath> = within(part, others).into_iter().chain(own).collect();
+            let paths = Paths::compile(&with_rest(paths, rest));
+            paths.is_err() || paths.is_ok_and(|paths| paths.comes_to(named.rule))
+        };
+        let others: Vec<&Named<'_>> =
+            list.iter().copied().filter(|other| other.decides == Decides::Value).collect();
+        if comes(&others, rest) {
+            return;
+        }
+        match others.iter().find(|other| !comes(&[**other], None)) {
+            Some(other) if named.yields_to(other) => {}
+            Some(other) => undone(named, other, reader),
+            None if named.included => {}
+            None => {
+                let message = format!("`{}` changes nothing: nothing there stays", named.place);
+                named
+                    .fault("P026", message, reader)
+                    .hint("take this path out, or name what is to stay in a rule of its own");
+            }
+        }
     }
 
     fn too_many(&self, reader: &mut Reader<'_>) {
@@ -342,6 +417,7 @@ impl Board<'_> {
     /// a rule of its own here.
     fn loose_paths(
         &self,
+        part: Part,
         base: &[&Named<'_>],
         own: &[&Named<'_>],
         when: Option<&When>,
@@ -352,11 +428,11 @@ impl Board<'_> {
         for named in own {
             let Ok(number) = RuleId::try_from(strictness.len()) else { return };
             strictness.push(self.strictness[usize::from(named.rule)]);
-            paths.extend(named.in_value(number));
+            paths.extend(named.within(part, number));
         }
         let rest = self.rest.and_then(|_| RuleId::try_from(strictness.len()).ok());
         strictness.extend(self.strictness.last());
-        let (written, paths) = (in_value(base), with_rest(paths, rest));
+        let (written, paths) = (within(part, base), with_rest(paths, rest));
         let Ok(joined) = Paths::strictest(&[&written, &paths], &strictness) else { return };
         for (named, path) in own.iter().zip(&paths) {
             if named.when == when && !named.included && !joined.uses(path.rule) {
@@ -364,7 +440,7 @@ impl Board<'_> {
                     let lists = [std::slice::from_ref(*base), std::slice::from_ref(path)];
                     Paths::strictest(&lists, &strictness).is_ok_and(|paths| !paths.uses(path.rule))
                 };
-                let by = written.iter().zip(values(base)).find(|(base, _)| alone(base));
+                let by = written.iter().zip(values(part, base)).find(|(base, _)| alone(base));
                 loose(named, by.map(|(_, by)| by), reader);
             }
         }
@@ -380,7 +456,7 @@ impl Board<'_> {
     ) {
         for named in own.iter().filter(|named| named.when == when && !named.included) {
             let covers = |base: &&&Named<'_>| match (&base.place, &named.place) {
-                (Place::Value(_), _) => false,
+                (Place::In(..), _) => false,
                 (Place::Header(HeaderName::Any), Place::Header(_)) => true,
                 (base, own) => base == own,
             };
@@ -423,19 +499,27 @@ impl Board<'_> {
                 }
             }
         }
-        let Ok(paths) = known.map_or_else(|| self.paths(&columns), Ok) else {
+        let paths = known.map_or_else(|| self.paths(Part::Value, &columns), Ok);
+        let (Ok(paths), Ok(key)) = (paths, self.on_key(&columns)) else {
             self.too_many(reader);
             return None;
         };
-        let key_rule = self.part(&columns, |place| *place == Place::Key);
         let header_rules = self.headers(&columns);
-        Some(View { paths: paths.into(), applies, key_rule, header_rules })
+        Some(View { paths: paths.into(), applies, key, header_rules })
     }
 
-    fn paths(&self, columns: &[Column]) -> Result<Paths, TooManyStates> {
-        let lists: Vec<&[RulePath]> = columns.iter().map(|column| &*column.paths).collect();
+    fn on_key(&self, columns: &[Column]) -> Result<OnKey, TooManyStates> {
+        if self.in_key {
+            return Ok(OnKey::Within(self.paths(Part::Key, columns)?.into()));
+        }
+        let whole = self.part(columns, |place| *place == Place::Key);
+        Ok(whole.map_or(OnKey::Nobody, OnKey::Whole))
+    }
+
+    fn paths(&self, part: Part, columns: &[Column]) -> Result<Paths, TooManyStates> {
+        let lists = columns.iter().map(|column| &*column.paths[part as usize]);
         let deciding: Vec<&[RulePath]> =
-            lists.into_iter().filter(|paths| !paths.is_empty()).collect();
+            lists.filter(|paths: &&[RulePath]| !paths.is_empty()).collect();
         match deciding.as_slice() {
             [] => Paths::compile(&[]),
             [alone] => Paths::compile(alone),
@@ -478,16 +562,20 @@ fn column(list: &[Named<'_>], rest: Option<RuleId>, active: &Active) -> Column {
     let applying: Vec<&Named<'_>> =
         list.iter().filter(|named| active[usize::from(named.rule)]).collect();
     let part = |named: &&Named<'_>| (named.place.clone(), named.rule);
-    let parts = applying.iter().filter(|named| !matches!(named.place, Place::Value(_)));
-    Column { parts: parts.map(part).collect(), paths: with_rest(in_value(&applying), rest), rest }
+    let parts = applying.iter().filter(|named| !matches!(named.place, Place::In(..)));
+    let paths = Part::ALL.map(|part| with_rest(within(part, &applying), rest));
+    Column { parts: parts.map(part).collect(), paths, rest }
 }
 
-fn values<'a, 'n>(list: &'a [&'n Named<'n>]) -> impl Iterator<Item = &'n Named<'n>> + use<'a, 'n> {
-    list.iter().copied().filter(|named| matches!(named.place, Place::Value(_)))
+fn values<'a, 'n>(
+    part: Part,
+    list: &'a [&'n Named<'n>],
+) -> impl Iterator<Item = &'n Named<'n>> + use<'a, 'n> {
+    list.iter().copied().filter(move |named| named.place.steps_in(part).is_some())
 }
 
-fn in_value(list: &[&Named<'_>]) -> Vec<RulePath> {
-    list.iter().filter_map(|named| named.in_value(named.rule)).collect()
+fn within(part: Part, list: &[&Named<'_>]) -> Vec<RulePath> {
+    list.iter().filter_map(|named| named.within(part, named.rule)).collect()
 }
 
 /// And last, the rule for what is unlisted.
@@ -528,9 +616,9 @@ fn undone(named: &Named<'_>, by: &Named<'_>, reader: &mut Reader<'_>) {
     let at = by.place_for(named);
     let message =
         format!("`{}` changes nothing: `{}` in {at} takes all of it", named.place, by.place);
-    named.fault("P026", message, reader).hint(
-        "what a later rule takes whole is gone; take this path out, or `keep` what is to stay",
-    );
+    named
+        .fault("P026", message, reader)
+        .hint("what a rule takes whole is gone: take this path out, or `keep` what is to stay");
 }
 
 fn shadowed(named: &Named<'_>, by: Option<&Named<'_>>, reader: &mut Reader<'_>) {

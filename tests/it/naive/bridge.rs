@@ -9,7 +9,9 @@ use limpid::engine::{Batch, Engine, Limits, Outcome, Route, TenantSource};
 use limpid::error::Reason;
 use limpid::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment, Strictness};
 use limpid::keys::{Epoch, EpochKeys, KeySource, Purpose, Purposes, Secret, Secrets};
-use limpid::policy::{Decides, Fields, HeaderName, OnMismatch, Plan, Policies, Rule, parse_path};
+use limpid::policy::{
+    Decides, Fields, HeaderName, OnKey, OnMismatch, Plan, Policies, Rule, parse_path,
+};
 use limpid::record::{Raw, Record};
 use limpid::scan::Scanner;
 use limpid::transform::{self, Arg, Constant, Kind, Param, Transform};
@@ -29,26 +31,19 @@ pub fn plan(policy: &Policy) -> Option<Plan> {
 
 /// A plan of this tenant.
 pub fn plan_for(tenant: &str, policy: &Policy) -> Option<Plan> {
-    let mut paths = Vec::new();
-    for (number, rule) in policy.rules.iter().enumerate() {
-        paths.extend(rule.paths.iter().map(|segments| RulePath {
-            rule: rule_id(number),
-            on_container: on_container(rule),
-            segments: rule.decides.steps(segments),
-        }));
-    }
-    let mut strictness: Vec<Strictness> = policy
-        .rules
-        .iter()
+    let in_key = policy.in_key.as_deref();
+    let count = policy.rules.len();
+    let mut paths = paths_of(policy, 0);
+    let mut key_paths = in_key.map(|in_key| paths_of(in_key, count));
+    let all = || policy.rules.iter().chain(in_key.iter().flat_map(|in_key| &in_key.rules));
+    let mut strictness: Vec<Strictness> = all()
         .map(|rule| Strictness {
             on_container: on_container(rule),
             rank: rule.strictness(),
             keeps: transform(&rule.action).keeps(),
         })
         .collect();
-    let mut rules: Vec<Rule> = policy
-        .rules
-        .iter()
+    let mut rules: Vec<Rule> = all()
         .enumerate()
         .map(|(number, rule)| Rule {
             transform: transform(&rule.action),
@@ -68,11 +63,10 @@ pub fn plan_for(tenant: &str, policy: &Policy) -> Option<Plan> {
     // For limpid the rest is a last rule.
     if let Some(action) = policy.unlisted_action() {
         let rule = rule_id(rules.len());
-        paths.push(RulePath {
-            rule,
-            on_container: OnContainer::Take,
-            segments: vec![Segment::AnyName],
-        });
+        let path =
+            RulePath { rule, on_container: OnContainer::Take, segments: vec![Segment::AnyName] };
+        key_paths.iter_mut().for_each(|paths| paths.push(path.clone()));
+        paths.push(path);
         strictness.push(Strictness {
             on_container: OnContainer::Take,
             rank: rank(&action),
@@ -83,13 +77,19 @@ pub fn plan_for(tenant: &str, policy: &Policy) -> Option<Plan> {
         let (transform, label) = (transform(&action), "unlisted".into());
         rules.push(Rule { transform, mismatch: OnMismatch::Redact, label });
     }
+    let key = match (key_paths, in_key) {
+        (Some(paths), Some(in_key)) => {
+            OnKey::Within(compiled(&paths, count, in_key.base, &strictness)?.into())
+        }
+        _ => key_rule.map_or(OnKey::Nobody, OnKey::Whole),
+    };
     let secret = Secrets::from(Secret::new(SECRET));
     Some(Plan {
         tenant: tenant.into(),
         version: 1,
-        paths: compiled(policy, &paths, &strictness)?.into(),
+        paths: compiled(&paths, 0, policy.base, &strictness)?.into(),
         rules: rules.into(),
-        key_rule,
+        key,
         header_rules,
         conditions: None,
         subjects: subjects(policy).map(Into::into),
@@ -105,15 +105,34 @@ fn subjects(policy: &Policy) -> Option<Fields> {
     };
     let places = FIELDS.map(|field| parse_path(field).expect("a path"));
     let fields = Fields::at(&places).ok();
-    policy.rules.iter().any(asks).then_some(fields)?
+    let in_key = policy.in_key.iter().flat_map(|in_key| &in_key.rules);
+    policy.rules.iter().chain(in_key).any(asks).then_some(fields)?
 }
 
-/// Without a base there is one list.
-fn compiled(policy: &Policy, paths: &[RulePath], strictness: &[Strictness]) -> Option<Paths> {
-    if policy.base == 0 {
+/// The paths of a policy's rules, which are numbered from `first` on.
+fn paths_of(policy: &Policy, first: usize) -> Vec<RulePath> {
+    let mut paths = Vec::new();
+    for (number, rule) in policy.rules.iter().enumerate() {
+        paths.extend(rule.paths.iter().map(|segments| RulePath {
+            rule: rule_id(first + number),
+            on_container: on_container(rule),
+            segments: rule.decides.steps(segments),
+        }));
+    }
+    paths
+}
+
+/// Without a base there is one list. The rules are numbered from `first` on.
+fn compiled(
+    paths: &[RulePath],
+    first: usize,
+    base: usize,
+    strictness: &[Strictness],
+) -> Option<Paths> {
+    if base == 0 {
         return Paths::compile(paths).ok();
     }
-    let base = paths.iter().take_while(|path| usize::from(path.rule) < policy.base).count();
+    let base = paths.iter().take_while(|path| usize::from(path.rule) < first + base).count();
     let (base, own) = paths.split_at(base);
     Paths::strictest(&[base, own], strictness).ok()
 }

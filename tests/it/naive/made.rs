@@ -632,6 +632,16 @@ pub fn whole_policy(choices: &mut Choices<'_>) -> Policy {
     policy
 }
 
+/// A policy that may take the key for JSON.
+pub fn policy_with_key(choices: &mut Choices<'_>) -> Policy {
+    let mut whole = whole_policy(choices);
+    if choices.once_in(2) {
+        whole.key_rule = None;
+        whole.in_key = Some(Policy { unlisted: whole.unlisted, ..policy(choices) }.into());
+    }
+    whole
+}
+
 /// Names of headers; no name is a rule for any header.
 const HEADERS: [&str; 4] = ["", "mail", "Mail", "ip"];
 
@@ -645,7 +655,10 @@ pub fn parts(choices: &mut Choices<'_>) -> Parts {
         4 => Some(choices.of(&NUMBERS).as_bytes().to_vec()),
         _ => Some(choices.of(&PLAIN).as_bytes().to_vec()),
     };
-    let key = bare(choices);
+    let key = match choices.below(4) {
+        0 => Some(record(choices)),
+        _ => bare(choices),
+    };
     let headers = (0..choices.below(4))
         .map(|_| (choices.of(&HEADERS[1..]).as_bytes().to_vec(), bare(choices)))
         .collect();

@@ -41,6 +41,8 @@ pub struct Policy {
     pub unlisted: Unlisted,
     /// The rule for the record's key.
     pub key_rule: Option<usize>,
+    /// Or, if the key is JSON, what is done in it: as in a value, by rules of its own.
+    pub in_key: Option<Box<Self>>,
     /// Rules for headers: of this name, or of any.
     pub header_rules: Vec<(Option<String>, usize)>,
 }
@@ -48,7 +50,7 @@ pub struct Policy {
 impl Policy {
     /// A policy for values alone.
     pub const fn new(rules: Vec<Rule>, unlisted: Unlisted) -> Self {
-        Self { rules, base: 0, unlisted, key_rule: None, header_rules: Vec::new() }
+        Self { rules, base: 0, unlisted, key_rule: None, in_key: None, header_rules: Vec::new() }
     }
 
     /// Lists of rules, each of which decides for itself; of what they say the strictest is done.
@@ -80,6 +82,9 @@ impl fmt::Display for Policy {
         }
         if self.key_rule.is_some() || !self.header_rules.is_empty() {
             writeln!(f, "  $key: {:?}, $header: {:?}", self.key_rule, self.header_rules)?;
+        }
+        if let Some(in_key) = &self.in_key {
+            write!(f, "in $key: {in_key}")?;
         }
         Ok(())
     }
@@ -262,6 +267,10 @@ pub enum Flaw {
     TextsAnyhow,
     /// What is in a text is not part of how deep a record is.
     TextsShallow,
+    /// What is in a key stays as it is.
+    KeyStays,
+    /// A key that should be JSON stays, if it is none.
+    KeyAnyhow,
     /// Of several whose times a record's may be, the first is taken.
     AnySubject,
     /// Quotes and control characters in a replacement are not escaped.
@@ -277,7 +286,10 @@ pub enum Flaw {
 }
 
 impl Flaw {
-    /// All of them, without [`Flaw::None`].
+    /// Those that a record's key shows.
+    pub const OF_KEYS: [Self; 2] = [Self::KeyStays, Self::KeyAnyhow];
+
+    /// All others, without [`Flaw::None`].
     pub const ALL: [Self; 29] = [
         Self::FirstDuplicateOnly,
         Self::KeySpelling,
@@ -332,6 +344,20 @@ pub fn clean_value(
     bounds: Bounds,
     flaw: Flaw,
 ) -> Expected {
+    let root = json::parse(bytes).map(|parsed| parsed.root);
+    keys.subjects.replace(subjects::said(root.as_ref().ok(), beside, flaw));
+    clean_json(policy, bytes, beside, keys, bounds, flaw)
+}
+
+/// What the kernel should make of a part of a record that is JSON.
+fn clean_json(
+    policy: &Policy,
+    bytes: &[u8],
+    beside: Beside<'_>,
+    keys: &Keys,
+    bounds: Bounds,
+    flaw: Flaw,
+) -> Expected {
     if bytes.len() > bounds.value_bytes {
         return Expected::Withheld(vec![Reason::Limits]);
     }
@@ -339,7 +365,6 @@ pub fn clean_value(
         Ok(parsed) => parsed,
         Err(unread) => return Expected::Withheld(unread_reasons(policy, bytes, bounds, &unread)),
     };
-    keys.subjects.replace(subjects::said(Some(&parsed.root), beside, flaw));
     let mut reasons = Vec::new();
     if parsed.depth > bounds.depth + usize::from(flaw == Flaw::DepthOffByOne) {
         reasons.push(Reason::Limits);
@@ -420,6 +445,20 @@ pub fn clean_parts(
             None
         }
     };
+    let in_key = policy.in_key.as_deref().filter(|_| flaw != Flaw::KeyStays);
+    let cleaned_key = in_key.zip(parts.key.as_deref()).map(|(in_key, key)| {
+        // How long a clean key may be, the topic says.
+        let bounds = Bounds { clean_bytes: usize::MAX, ..bounds };
+        match clean_json(in_key, key, beside, keys, bounds, flaw) {
+            Expected::Clean(clean) => clean,
+            Expected::Withheld(found) => {
+                if flaw != Flaw::KeyAnyhow {
+                    reasons.extend(found);
+                }
+                key.to_vec()
+            }
+        }
+    });
     let mut bare = |rule: Option<usize>, value: Option<&[u8]>| match (rule, value) {
         (None, value) => match (policy.unlisted, value) {
             (Unlisted::Drop, _) => None,
@@ -439,7 +478,11 @@ pub fn clean_parts(
             }
         },
     };
-    let clean_key = parts.key.as_deref().and_then(|key| bare(policy.key_rule, Some(key)).flatten());
+    let clean_key = match (cleaned_key, parts.key.as_deref()) {
+        (Some(clean), _) => Some(clean),
+        (None, Some(key)) if policy.in_key.is_some() => Some(key.to_vec()),
+        (None, key) => key.and_then(|key| bare(policy.key_rule, Some(key)).flatten()),
+    };
     let headers = parts.headers.iter().filter_map(|(name, value)| {
         let fits = |wanted: &Option<String>| {
             wanted.as_ref().is_none_or(|wanted| wanted.as_bytes() == name)
