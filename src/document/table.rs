@@ -104,12 +104,7 @@ impl<'a> Table<'a> {
         let found = self.take(name);
         if found.is_none() {
             let message = format!("{} needs `{name}`", self.what);
-            let meant = format!("`{name}`");
-            let near = self.untaken().find(|entry| {
-                nearest(&entry.key, [name]).is_some()
-                    || self.called(&entry.key) == Some(meant.as_str())
-            });
-            if near.is_none() {
+            if !self.has_near(name) {
                 reader.fault("Y011", self.head, message).hint(format!("add `{name}: …`"));
             }
         }
@@ -139,6 +134,15 @@ impl<'a> Table<'a> {
     /// Hints tell what is meant by these keys too.
     pub fn know(&mut self, called: &'static [Called]) {
         self.called.push(called);
+    }
+
+    /// Is there a key that may be meant for this one, and will be refused for it?
+    #[must_use]
+    pub fn has_near(&self, name: &'static str) -> bool {
+        let meant = format!("`{name}`");
+        self.untaken().any(|entry| {
+            nearest(&entry.key, [name]).is_some() || self.called(&entry.key) == Some(&meant)
+        })
     }
 
     /// What is meant by a key that is called otherwise here.
@@ -227,8 +231,9 @@ impl<'a> Field<'a> {
         let text = self.text(reader)?;
         let found = words.iter().position(|word| *word == text);
         if found.is_none() {
-            let message =
-                format!("{} must be one of {}", self.called(), listed(words.iter().copied()));
+            let one_of = if words.len() > 1 { "one of " } else { "" };
+            let words_listed = listed(words.iter().copied());
+            let message = format!("{} must be {one_of}{words_listed}", self.called());
             let fault = reader.fault("Y015", self.span(), message);
             if let Some(meant) = nearest(text, words.iter().copied()) {
                 fault.hint(format!("did you mean `{meant}`?"));
@@ -311,8 +316,14 @@ impl<'a> Field<'a> {
             Kind::Number(_) | Kind::Bool(_) if wanted.starts_with("text") => {
                 fault.hint("put it in quotes");
             }
-            Kind::Text(_) if wanted.ends_with("number") => {
-                fault.hint("write it without quotes, in digits");
+            Kind::Text(ref text) if wanted.ends_with("number") => {
+                fault.hint(match whole(text) {
+                    Some(_) => "write it without quotes",
+                    None => "write it in digits alone, without quotes and without a unit",
+                });
+            }
+            Kind::Map(_) if wanted == "a list" => {
+                fault.hint("begin each item with `- `: `- NAME: VALUE`");
             }
             Kind::Number(_) if wanted == "a whole number" => {
                 fault.hint("write it without a point");

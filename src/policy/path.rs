@@ -134,6 +134,10 @@ fn other_part(text: &str, part: &str) -> Result<Place, Flaw> {
         Some(name) => header_name(text, name),
         None if part.starts_with("key.") => within(Part::Key, text, "$key.".len()),
         None if part.starts_with("key[") => within(Part::Key, text, "$key".len()),
+        None if part == "value" || part.starts_with("value.") => {
+            let hint = "leave `$value.` out: paths begin at the root of the record's value";
+            flaw("P014", whole, "the record's value has no name of its own", hint)
+        }
         None if part.starts_with('.') => {
             let hint = "leave `$.` out: paths begin at the root of the record's value";
             flaw("P014", whole, "a path does not begin with `$.`", hint)
@@ -172,6 +176,14 @@ fn header_name(text: &str, name: &str) -> Result<Place, Flaw> {
             at,
             "`*` cannot be a part of a header's name",
             "`$header.*` names every header; a name that has a `*` goes in double quotes",
+        );
+    }
+    if name.contains([',', ';']) {
+        return flaw(
+            "P016",
+            at,
+            "a comma or semicolon in a header's name",
+            "several paths are a list: `[$header.a, $header.b]`; a name that has a comma goes in double quotes",
         );
     }
     if name.trim() != name {
@@ -419,6 +431,8 @@ mod tests {
             ("$header", "P014", "$header"),
             ("$header.", "P010", "$header."),
             ("$header.a*", "P011", "a*"),
+            ("$header.a, $header.b", "P016", "a, $header.b"),
+            ("$value.a", "P014", "$value.a"),
             ("a.$b", "P014", "$b"),
             ("**.**.a", "P015", "**"),
             ("**[*].a", "P015", "[*]"),

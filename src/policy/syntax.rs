@@ -100,6 +100,7 @@ pub struct Condition {
 /// Reads a policy's tree.
 pub fn read(node: &Node, shared: &Shared, reader: &mut Reader<'_>) -> Option<Policy> {
     let mut table = Table::new(node, "a policy", reader)?;
+    table.know(NOTES_CALLED);
     let tenant = table.need("tenant", reader).and_then(|field| text_at(&field, reader));
     let version = table.need("version", reader).and_then(|field| field.int(0..=i64::MAX, reader));
     let unlisted = table.take("unlisted").and_then(|field| unlisted(&field, reader));
@@ -184,6 +185,7 @@ fn epoch(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<At<Option<Duratio
 /// Reads one rule.
 pub fn rule(node: &Node, reader: &mut Reader<'_>) -> Option<Rule> {
     let mut table = Table::new(node, "a rule", reader)?;
+    table.know(NOTES_CALLED);
     table.know(KEYS_CALLED);
     let fields = table.need("fields", reader).map(|field| fields(&field, reader));
     let (decides, transform) = what(&mut table, reader);
@@ -309,10 +311,15 @@ fn term(field: &Field<'_>, reader: &mut Reader<'_>) -> Option<Term> {
     let path = single_field(field.name, field.name_span, reader);
     let (is, not, exists) = if matches!(field.node.kind, NodeKind::Map(_)) {
         let mut table = field.table(reader)?;
+        table.know(TERMS_CALLED);
+        let faults_before = reader.faults.len();
         let is = table.take("is").map(|field| literals(&field, reader));
         let not = table.take("not").map(|field| literals(&field, reader));
         let exists = table.take("exists").map(|field| field.bool(reader));
         table.finish(reader);
+        if reader.faults.len() > faults_before {
+            return None;
+        }
         (is, not, exists)
     } else {
         (Some(literals(field, reader)), None, None)
@@ -424,11 +431,25 @@ const CALLED: &[(&[&str], &str)] = &[
     (&["allow", "pass", "include", "retain"], "keep"),
 ];
 
+/// What there is no key for.
+const NOTES_CALLED: &[Called] =
+    &[(&["description", "comment", "note", "notes", "owner", "author"], "a comment: `# …`")];
+
+/// What the keys of a condition are called elsewhere.
+const TERMS_CALLED: &[Called] = &[
+    (&["equals", "eq", "in", "one_of", "value", "values"], "`is`"),
+    (&["not_equals", "ne", "not_in", "is_not"], "`not`"),
+    (&["present", "missing"], "`exists`"),
+];
+
 /// What the keys of every rule are called elsewhere.
 const KEYS_CALLED: &[Called] = &[
     (&["paths", "column", "columns"], "`fields`"),
     (&["action", "transform", "method", "apply", "operation"], "`do`"),
     (&["if", "condition", "conditions", "where", "only"], "`when`"),
+    (&["unless", "except"], "`when` with `not`"),
+    (&["epoch"], "`epoch` at the top of the policy"),
+    (&["key"], "`key` at the top of the policy"),
     (&["on_mismatch", "on_error", "else", "otherwise", "fallback"], "`mismatch`"),
     (&["rename_key", "keys_do"], "`rename_keys`"),
 ];
@@ -462,7 +483,7 @@ const PARAMS_CALLED: &[(&str, &[Called])] = &[
     (
         "pseudonymize",
         &[
-            (&["key", "salt", "secret"], "`key` at the top of the policy"),
+            (&["salt", "secret"], "`key` at the top of the policy"),
             (&["type", "kind", "of"], "`as`"),
         ],
     ),

@@ -6,7 +6,7 @@
 //! author's own test data.
 
 use super::{Policies, json};
-use crate::document::{Faults, Field, Kind, Node, Reader, Source, Span, Table};
+use crate::document::{Called, Faults, Field, Kind, Node, Reader, Source, Span, Table};
 use crate::engine::{Batch, CleanHeaders, Engine, Limits, Outcome, Route, TenantSource, Watch};
 use crate::error::Reason;
 use crate::record::{Headers, Raw, Record};
@@ -184,6 +184,7 @@ fn owned(headers: &dyn Headers) -> HeaderList {
 /// Reads one test from a policy's tree.
 pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Test> {
     let mut table = Table::new(node, "a test", reader)?;
+    table.know(KEYS_CALLED);
     let faults_before = reader.faults.len();
     let name = table.need("name", reader);
     let span = name.map_or(table.head(), |name| name.span());
@@ -205,6 +206,14 @@ pub fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Test> {
         wanted: wanted?,
     })
 }
+
+/// What the keys of a test are called elsewhere.
+const KEYS_CALLED: &[Called] = &[
+    (&["input", "event", "record", "given"], "`in`"),
+    (&["output", "expect", "expected", "want", "wanted", "then"], "`out`"),
+    (&["rejected", "quarantine", "quarantined", "reason"], "`withheld`"),
+    (&["description", "title"], "`name`"),
+];
 
 fn wanted(table: &mut Table<'_>, span: Span, reader: &mut Reader<'_>) -> Option<Wanted> {
     let out = table.take("out");
@@ -228,6 +237,8 @@ fn wanted(table: &mut Table<'_>, span: Span, reader: &mut Reader<'_>) -> Option<
             let headers = headers_field.and_then(|field| headers(&field, reader));
             Some(Wanted::Clean { value: value?, key, headers })
         }
+        // One that is called otherwise is refused for that.
+        (None, None) if table.has_near("out") || table.has_near("withheld") => None,
         (out, withheld) => {
             let span = withheld.or(out).map_or(span, |field| field.name_span);
             reader
