@@ -297,7 +297,9 @@ pub fn replayer(config: &Config, message_bytes: Option<MessageBytes>) -> ClientC
 fn pass_through(set: &mut ClientConfig, layers: &[&Settings]) {
     for (name, value) in layers.iter().flat_map(|layer| &layer.0) {
         // Of two names for one setting the client takes either's value.
-        set.remove(other_name(name).unwrap_or_default());
+        if let Some(other) = other_name(name) {
+            set.remove(other);
+        }
         set.set(name, value);
     }
 }
@@ -310,11 +312,8 @@ fn other_name(name: &str) -> Option<&'static str> {
         ("compression.type", "compression.codec"),
         ("message.timeout.ms", "delivery.timeout.ms"),
     ];
-    pairs.into_iter().find_map(|(one, other)| match name {
-        _ if name == one => Some(other),
-        _ if name == other => Some(one),
-        _ => None,
-    })
+    let both = pairs.into_iter().flat_map(|(one, other)| [(one, other), (other, one)]);
+    both.into_iter().find(|(this, _)| *this == name).map(|(_, other)| other)
 }
 
 /// librdkafka counts in kB and takes from 1 to 2,097,151 of them.

@@ -43,11 +43,9 @@ impl Fields {
 /// The tables for the fields in a part of the record. Containers are seen too.
 fn paths(places: &[Place], part: Part) -> Result<Option<Paths>, TooManyStates> {
     let on_container = OnContainer::Take;
-    let path = |(place, rule): (&Place, _)| match place {
-        Place::In(within, segments) if *within == part => {
-            Some(RulePath { rule, on_container, segments: segments.clone() })
-        }
-        _ => None,
+    let path = |(place, rule): (&Place, _)| {
+        let segments = place.steps_in(part)?.to_vec();
+        Some(RulePath { rule, on_container, segments })
     };
     let paths: Vec<RulePath> = places.iter().zip(0..).filter_map(path).collect();
     if paths.is_empty() { Ok(None) } else { Paths::compile(&paths).map(Some) }
