@@ -3,24 +3,30 @@
 //!
 //! `UPDATE=1 cargo test --test it docs` writes docs/generated anew.
 
-use crate::cli::run;
 use crate::expect;
 use limpid::document::{Faults, Source, codes};
+use limpid::engine::Limits;
 use limpid::keys::{Keyring, Secret};
+use limpid::policy::trial::{Bench, Tried};
 use limpid::policy::{self, Policies};
+use limpid::record::NO_HEADERS;
 use limpid::transform::{self, Kind, Param, Spec};
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+
+/// The key that policies in the docs may name.
+fn keyring() -> Keyring {
+    let mut keyring = Keyring::default();
+    keyring.insert("acme", Secret::new([1; 32]));
+    keyring
+}
 
 /// Compiles a policy with any key it may name, and runs its tests; all that is wrong with it.
 fn faults(name: &str, text: &str) -> Faults {
-    let mut keyring = Keyring::default();
-    keyring.insert("acme", Secret::new([1; 32]));
     let mut faults = Faults::default();
     let source = Source::new(name, text);
-    if let Some(compiled) = policy::compile(&source, Some(&keyring), &mut faults) {
+    if let Some(compiled) = policy::compile(&source, Some(&keyring()), &mut faults) {
         let policies = Policies::new(vec![compiled.plan]).expect("one plan");
         compiled.tests.run(&policies, &mut faults);
     }
@@ -151,32 +157,32 @@ const KINDS: [(&str, &str); 6] = [
     ("list", "[\"some text\"]"),
 ];
 
-/// What becomes of values of all kinds, by the program itself with the rule of the first example.
+/// What becomes of values of all kinds, with the rule of the first example.
 fn describe_kinds(spec: &Spec, page: &mut String) {
-    let dir = tempfile::tempdir().unwrap();
-    let path = |name: &str| dir.path().join(name);
     let params = spec.examples[0].params.split_terminator('\n');
     let rule: String = params.map(|line| format!(", {line}")).collect();
-    let policy = format!(
+    let text = format!(
         "tenant: acme\nversion: 1\nkey: acme\nrules: [{{fields: x, do: {}{rule}}}]\n",
         spec.name
     );
-    fs::write(path("policy.yaml"), policy).unwrap();
-    let secret: String =
-        (0..32_u8).map(|at| format!("{:02x}", at.wrapping_mul(167) ^ 0x5a)).collect();
-    fs::write(path("keyring.yaml"), format!("acme: {{secret: \"{secret}\"}}\n")).unwrap();
-    fs::set_permissions(path("keyring.yaml"), fs::Permissions::from_mode(0o600)).unwrap();
-    let (policy, keys) = (path("policy.yaml"), path("keyring.yaml"));
-    let mut filter = vec!["filter", "--policy", policy.to_str().unwrap()];
-    filter.extend(["--keys", keys.to_str().unwrap(), "--timestamp", "2026-11-24T12:00:00Z"]);
+    let mut faults = Faults::default();
+    let compiled = policy::compile(&Source::new(spec.name, text), Some(&keyring()), &mut faults);
+    let compiled = compiled.unwrap_or_else(|| panic!("{faults}"));
+    let policies = Policies::new(vec![compiled.plan]).expect("one plan");
+    let mut bench = Bench::new(&policies, "acme".into(), Limits::default());
     let (mut kinds, mut before, mut after) = (String::new(), String::new(), String::new());
     for (kind, value) in KINDS {
-        let run = run(&filter, format!("{{\"x\":{value}}}\n").as_bytes());
-        assert!(run.code == Some(0), "{}: {}", spec.name, run.stderr);
-        let out = match run.stdout.trim_end() {
-            "" => "withheld".to_owned(),
-            "{}" => "gone".to_owned(),
-            out => cell(out.strip_prefix("{\"x\":").map_or(out, |rest| &rest[..rest.len() - 1])),
+        let event = format!("{{\"x\":{value}}}");
+        let out = match bench.clean(Some(event.as_bytes()), None, NO_HEADERS) {
+            Tried::Clean { value, .. } => {
+                String::from_utf8(value.expect("a value")).expect("UTF-8")
+            }
+            Tried::Withheld(reason) => panic!("`{}` of {kind}: {reason:?}", spec.name),
+        };
+        let out = match out.strip_prefix("{\"x\":").and_then(|rest| rest.strip_suffix('}')) {
+            Some(value) => cell(value),
+            None if out == "{}" => "gone".to_owned(),
+            None => cell(&out),
         };
         let _ = write!(kinds, " {kind} |");
         let _ = write!(before, " {} |", cell(value));
