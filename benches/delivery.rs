@@ -14,10 +14,9 @@
 //! The broker notes when it appends a raw record, and limpid keeps a record's time: so the delay is
 //! from there until a reader of committed records has the clean one. Generator, limpid and reader
 //! share one process, and the machine with the broker. `--turns 0` leaves throughput out,
-//! `--seconds 0` delay; `--lanes` are as many as cores unless it says
-//! otherwise, `--more` is a line of configuration for all kinds. `--reloads` measures another thing: the
-//! throughput while one of 10,000 policies changes and is reloaded every so many milliseconds, beside the
-//! throughput while none does.
+//! `--seconds 0` delay; `--lanes` are as many as cores unless it says otherwise, `--more` is a line of
+//! configuration for all kinds. `--reloads` measures another thing: the throughput while one of 10,000
+//! policies changes and is reloaded every so many milliseconds, beside the throughput while none does.
 
 use limpid::config::{self, Config};
 use limpid::demo::events::Events;

@@ -4,7 +4,7 @@
 use crate::cli::run_in;
 use rdkafka::ClientConfig;
 use rdkafka::mocking::MockCluster;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
@@ -23,6 +23,21 @@ fn folder(new: &str) -> TempDir {
         std::fs::write(dir.path().join(name), text).expect("a file");
     }
     dir
+}
+
+/// A broker with a topic `raw`, which has these events, all of one key.
+fn topic(key: &str, events: &[&str]) -> MockCluster<'static, DefaultProducerContext> {
+    let broker = MockCluster::new(1).expect("a broker");
+    broker.create_topic("raw", 1, 1).expect("a topic");
+    let servers = broker.bootstrap_servers();
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", &servers).create().expect("a producer");
+    for event in events {
+        let message = BaseRecord::to("raw").key(key).payload(*event).partition(0);
+        producer.send(message).map_err(|(error, _)| error).expect("sent");
+    }
+    producer.flush(Duration::from_secs(20)).expect("delivered");
+    broker
 }
 
 fn diff(dir: &Path, args: &[&str]) -> (Option<i32>, String, String) {
@@ -83,15 +98,8 @@ fn no_record_is_no_comparison() {
 /// A key is compared by its fields as soon as one of the policies knows any.
 #[test]
 fn keys_that_are_json_are_compared_by_their_fields() {
-    let broker = MockCluster::new(1).expect("a broker");
-    broker.create_topic("raw", 1, 1).expect("a topic");
+    let broker = topic("{\"user\":\"canary\",\"kind\":1}", &["{}"]);
     let servers = broker.bootstrap_servers();
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", &servers).create().expect("a producer");
-    let key = "{\"user\":\"canary\",\"kind\":1}";
-    let message = BaseRecord::to("raw").key(key).payload("{}").partition(0);
-    producer.send(message).map_err(|(error, _)| error).expect("sent");
-    producer.flush(Duration::from_secs(20)).expect("delivered");
     let told = |old: &str, new: &str| {
         let dir = folder(&format!("{OLD}  - {{fields: {new}}}\n"));
         std::fs::write(dir.path().join("old.yaml"), format!("{OLD}  - {{fields: {old}}}\n"))
@@ -109,16 +117,8 @@ fn keys_that_are_json_are_compared_by_their_fields() {
 
 #[test]
 fn a_topic_or_its_end() {
-    let broker = MockCluster::new(1).expect("a broker");
-    broker.create_topic("raw", 1, 1).expect("a topic");
+    let broker = topic("42", &["{\"user\":{\"email\":\"a\"}}", "{\"user\":{\"id\":7}}"]);
     let servers = broker.bootstrap_servers();
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", &servers).create().expect("a producer");
-    for event in ["{\"user\":{\"email\":\"a\"}}", "{\"user\":{\"id\":7}}"] {
-        let message = BaseRecord::to("raw").key("42").payload(event).partition(0);
-        producer.send(message).map_err(|(error, _)| error).expect("sent");
-    }
-    producer.flush(Duration::from_secs(20)).expect("delivered");
     let dir = folder(&OLD.replace("user.email, ", ""));
     let (code, out, err) = diff(dir.path(), &["--topic", "raw", "--brokers", &servers]);
     assert_eq!((code, err.as_str()), (Some(1), ""));
