@@ -10,7 +10,7 @@ use rdkafka::bindings as rd;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::mem::ManuallyDrop;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -93,17 +93,28 @@ impl Client {
 
     /// Tells the client again where it begins: a client that knows no broker any more asks nobody.
     fn begin_again(&self) {
-        let mut told: [c_char; 4096] = [0; 4096];
-        let mut size = told.len();
-        // SAFETY: the client and with it its configuration live; the buffer is as long as said, was
-        // zeroed and is written with a terminating NUL.
-        unsafe {
-            let (conf, name) = (rd::rd_kafka_conf(self.ptr()), c"bootstrap.servers");
-            let got = rd::rd_kafka_conf_get(conf, name.as_ptr(), told.as_mut_ptr(), &raw mut size);
-            if got == rd::rd_kafka_conf_res_t::RD_KAFKA_CONF_OK {
-                rd::rd_kafka_brokers_add(self.ptr(), told.as_ptr());
-            }
+        if let Some(servers) = self.first_servers() {
+            // SAFETY: the client lives; the text is NUL-terminated, and copied.
+            unsafe { rd::rd_kafka_brokers_add(self.ptr(), servers.as_ptr()) };
         }
+    }
+
+    /// Its `bootstrap.servers`.
+    fn first_servers(&self) -> Option<CString> {
+        let read = |to: *mut c_char, size: &mut usize| {
+            // SAFETY: the client and with it its configuration live; `to` is null, for the size alone, or
+            // has so many bytes.
+            let got = unsafe {
+                let conf = rd::rd_kafka_conf(self.ptr());
+                rd::rd_kafka_conf_get(conf, c"bootstrap.servers".as_ptr(), to, size)
+            };
+            (got == rd::rd_kafka_conf_res_t::RD_KAFKA_CONF_OK).then_some(())
+        };
+        let mut size = 0;
+        read(ptr::null_mut(), &mut size)?;
+        let mut text = vec![0_u8; size];
+        read(text.as_mut_ptr().cast(), &mut size)?;
+        CString::from_vec_with_nul(text).ok()
     }
 
     /// The error that ended this client for good, if any.
@@ -354,8 +365,7 @@ impl Topic {
     pub fn new(client: &Client, name: &CStr) -> Result<Self, Error> {
         // SAFETY: the client lives, the name is NUL-terminated; a null topic configuration means
         // the client's own.
-        let topic =
-            unsafe { rd::rd_kafka_topic_new(client.ptr(), name.as_ptr(), std::ptr::null_mut()) };
+        let topic = unsafe { rd::rd_kafka_topic_new(client.ptr(), name.as_ptr(), ptr::null_mut()) };
         NonNull::new(topic).map(Self).ok_or_else(|| {
             Error::usage(format!("`{}` cannot be the name of a topic", name.to_string_lossy()))
         })
@@ -521,4 +531,43 @@ pub(super) fn c_name(name: &str) -> Result<CString, Error> {
 /// A wait as the client counts it.
 pub(super) fn millis(wait: Duration) -> c_int {
     c_int::try_from(wait.as_millis()).unwrap_or(c_int::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_client_begins_is_known_whole() {
+        let servers: Vec<String> = (0..400).map(|at| format!("127.0.0.1:{}", 1 + at)).collect();
+        let mut set = ClientConfig::new();
+        set.set("bootstrap.servers", servers.join(","));
+        let producer = rd::rd_kafka_type_t::RD_KAFKA_PRODUCER;
+        let client = Client::new(producer, &set, &Callbacks::default()).expect("a client");
+        let first = client.first_servers().expect("the setting");
+        assert_eq!(first.to_str().expect("text"), servers.join(","));
+    }
+
+    #[test]
+    fn a_client_is_told_again_once_it_has_been_silent_for_long() {
+        let mut set = ClientConfig::new();
+        set.set("bootstrap.servers", "127.0.0.1:1");
+        let notes = Notes::<()>::new();
+        let callbacks = Callbacks { opaque: Some(notes.opaque()), ..Callbacks::default() };
+        let producer = rd::rd_kafka_type_t::RD_KAFKA_PRODUCER;
+        let client = Client::new(producer, &set, &callbacks).expect("a client");
+        let lost = || {
+            // SAFETY: no callback runs: the client is not polled.
+            unsafe { &mut (*notes.0.as_ptr()).troubles.lost }
+        };
+        let down = Code::ALL_BROKERS_DOWN.0;
+        // SAFETY: as the client would call it.
+        unsafe { trouble(client.ptr(), down, c"all down".as_ptr(), notes.opaque().as_ptr()) };
+        assert!(lost().is_some() && notes.troubled_at().is_some());
+        notes.look_after(&client);
+        assert!(lost().is_some(), "it may still be trying");
+        *lost() = Instant::now().checked_sub(SILENCE);
+        notes.look_after(&client);
+        assert!(lost().is_none(), "it is told once");
+    }
 }
