@@ -273,10 +273,11 @@ impl<'a> Cleaner<'a> {
 
     fn clean_batch(&mut self, input: &[u8], start: usize) {
         self.batch.clear();
-        for line in &self.lines {
-            let record = self.job.record(&input[line.clone()], start + line.start);
-            self.engine.clean(&self.job.policies, &self.route, &record, &mut self.batch);
-        }
+        let records = self
+            .lines
+            .iter()
+            .map(|line| (&self.route, self.job.record(&input[line.clone()], start + line.start)));
+        self.engine.clean_all(&self.job.policies, records, &mut self.batch);
         self.batch.complete();
     }
 

@@ -196,7 +196,7 @@ fn one_batch(
 ) -> u64 {
     batch.clear();
     let before = COUNT.get();
-    for offset in 0..200 {
+    let records = (0..200).map(|offset| {
         let number = usize::try_from(offset).expect("small");
         let (value, key) = (VALUES[number % VALUES.len()], keys[number % keys.len()]);
         let record = Record {
@@ -209,8 +209,9 @@ fn one_batch(
             value: Some(Raw::new(value.as_bytes())),
             headers,
         };
-        engine.clean(policies, route, &record, batch);
-    }
+        (route, record)
+    });
+    engine.clean_all(policies, records, batch);
     batch.complete();
     COUNT.get() - before
 }
@@ -229,7 +230,8 @@ fn a_record_in_steady_state_allocates_nothing() {
         .sum();
     assert!(warm > 0, "the counter counts");
     let steady = one_batch(&mut engine, &policies, &route, &headers, &["jane"], &mut batch);
-    let (rows, rules) = (&batch.tally().routes[0], &batch.tally().rules);
+    let (rows, plan) = (&batch.tally().routes[0], batch.tally().plans().next());
+    let rules = plan.expect("it had records").rules;
     assert_eq!((rows.records_in, rows.records_out), (200, 168));
     assert!(rules.iter().all(|rule| rule.hits > 0), "every rule has work: {rules:?}");
     assert!(steady <= 2, "{steady} allocations for 200 records");

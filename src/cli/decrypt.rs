@@ -63,7 +63,8 @@ pub fn main(args: &Args) -> Result<ExitCode> {
 
 /// The rule that is called so, or the only one that can be undone.
 fn rule<'p>(plan: &'p Plan, called: Option<&str>) -> Result<&'p Rule> {
-    let undoes: Vec<&Rule> = plan.rules.iter().filter(|rule| rule.transform.undoes()).collect();
+    let rules = plan.rules.iter().map(|rule| &**rule);
+    let undoes: Vec<&Rule> = rules.filter(|rule| rule.transform.undoes()).collect();
     let labels: Vec<&str> = undoes.iter().map(|rule| rule.label.as_str()).collect();
     // A label is what the rule is called, and its transform.
     let is = |rule: &&&Rule| rule.label.rsplit_once(' ').map(|(name, _)| name) == called;

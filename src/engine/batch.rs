@@ -12,7 +12,6 @@ use crate::format::json::Edit;
 use crate::hash::{LANES, Waiting};
 use crate::policy::Policies;
 use crate::record::{Header, Headers, Raw, Record};
-use crate::scan::prefetch;
 use crate::transform::{HASH_CHARS, spell_hash};
 use std::fmt;
 use std::ops::Range;
@@ -213,9 +212,14 @@ impl Batch {
         Outcome::Clean(Clean { value, key, headers })
     }
 
+    /// Makes room for the policies' numbers.
+    pub(super) fn fit(&mut self, policies: &Policies) {
+        self.tally.fit(policies);
+    }
+
     /// Opens the entry of the next record.
     pub(super) fn begin(&mut self, policies: &Policies) {
-        self.tally.fit(policies);
+        self.fit(policies);
         if self.waiting.len() >= LANES {
             self.complete();
         }
@@ -225,16 +229,15 @@ impl Batch {
 
     /// Notes whose record it is.
     pub(super) fn name_tenant(&mut self, policies: &Policies, slot: usize) {
-        prefetch(&self.tally.rules[policies.rules_of(slot)]);
         self.entry().slot = Some(slot);
-        self.tally.touch(slot, 1);
+        self.tally.touch(policies, slot, 1);
     }
 
     /// The open entry's parts, and the counters of its plan's rules.
     pub(super) fn parts(&mut self, policies: &Policies, slot: usize) -> Open<'_> {
         let Self { arena, entries, headers, tally, waiting, .. } = self;
         let entry = entries.last_mut().expect("begin has opened an entry");
-        let rules = &mut tally.rules[policies.rules_of(slot)];
+        let rules = tally.touch(policies, slot, 0);
         Open { out: Parts { arena, headers, entry }, rules, waiting }
     }
 

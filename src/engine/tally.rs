@@ -3,6 +3,7 @@
 
 use crate::error::Reason;
 use crate::policy::Policies;
+use crate::scan::prefetch;
 use std::ops::Range;
 
 /// A route's row.
@@ -36,7 +37,7 @@ impl RouteTally {
     }
 }
 
-/// A rule's counters in one batch. Small: with 10,000 tenants they are seldom in the cache.
+/// A rule's counters in one batch.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct RuleTally {
     /// Values it decided.
@@ -45,21 +46,50 @@ pub struct RuleTally {
     pub mismatches: u32,
 }
 
+/// A plan's row: its records, and its rules' counters.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanTally<'a> {
+    /// The plan's slot.
+    pub slot: usize,
+    /// Records of its tenant, clean or withheld.
+    pub records: u64,
+    /// By rule.
+    pub rules: &'a [RuleTally],
+}
+
 /// What the records of one batch came to.
+///
+/// A plan has a row only once it has a record, and rows stand in the order of those: a row for each of
+/// 10,000 plans, a place for each, was memory that every record waited for, 1 MB a batch.
 #[derive(Debug, Default, Clone)]
 pub struct Tally {
     /// By [`super::Route::index`]; grown on demand.
     pub routes: Vec<RouteTally>,
-    /// By rule: `policies.rule_base(slot) + rule`. Rows of untouched plans are all zero.
-    pub rules: Vec<RuleTally>,
-    /// Slots of the plans used in this batch, each once.
-    pub touched: Vec<usize>,
-    /// By slot: records of its tenant in this batch, clean or withheld.
-    pub plan_records: Vec<u64>,
-    /// The [`Policies`] that the rows are of, and where each slot's rules begin in them.
-    pub(crate) generation: u64,
-    pub(crate) rule_bases: Vec<usize>,
+    rows: Vec<Row>,
+    /// The rows' counters, one row behind the other.
+    rules: Vec<RuleTally>,
+    /// By slot: the number of its row, or [`NO_ROW`].
+    row_of: Vec<u32>,
+    /// The [`Policies`] that the slots are of.
+    generation: u64,
 }
+
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    slot: usize,
+    records: u64,
+    /// Where its rules stand in `Tally::rules`, and how many they are.
+    first: usize,
+    count: usize,
+}
+
+impl Row {
+    const fn rules(&self) -> Range<usize> {
+        self.first..self.first + self.count
+    }
+}
+
+const NO_ROW: u32 = u32::MAX;
 
 impl Tally {
     /// The row of a route, made if it is new.
@@ -70,28 +100,48 @@ impl Tally {
         &mut self.routes[index]
     }
 
-    /// Makes room for the policies' rules, once for each set of policies.
-    pub(super) fn fit(&mut self, policies: &Policies) {
-        if self.generation == policies.generation() {
-            return;
-        }
-        let slots = policies.plans().len();
-        *self = Self {
-            routes: std::mem::take(&mut self.routes),
-            rules: vec![RuleTally::default(); policies.rules_total()],
-            touched: Vec::with_capacity(slots),
-            plan_records: vec![0; slots],
-            generation: policies.generation(),
-            rule_bases: (0..slots).map(|slot| policies.rule_base(slot)).collect(),
-        };
+    /// The rows of the plans that had records, each once.
+    pub fn plans(&self) -> impl Iterator<Item = PlanTally<'_>> {
+        self.rows.iter().map(|row| PlanTally {
+            slot: row.slot,
+            records: row.records,
+            rules: &self.rules[row.rules()],
+        })
     }
 
-    /// Counts records of a plan.
-    pub(super) fn touch(&mut self, slot: usize, records: u64) {
-        if self.plan_records[slot] == 0 {
-            self.touched.push(slot);
+    /// Makes room for the policies' slots, once for each set of policies.
+    pub(crate) fn fit(&mut self, policies: &Policies) {
+        if self.generation != policies.generation() {
+            self.rows.clear();
+            self.rules.clear();
+            self.row_of.clear();
+            self.row_of.resize(policies.plans().len(), NO_ROW);
+            self.generation = policies.generation();
         }
-        self.plan_records[slot] += records;
+    }
+
+    /// Asks for what [`Self::touch`] looks at first.
+    #[inline]
+    pub(super) fn prefetch(&self, slot: usize) {
+        prefetch(self.row_of.get(slot..=slot).unwrap_or_default());
+    }
+
+    /// Counts records of a plan; gives its rules' counters.
+    pub(crate) fn touch(
+        &mut self,
+        policies: &Policies,
+        slot: usize,
+        records: u64,
+    ) -> &mut [RuleTally] {
+        if self.row_of[slot] == NO_ROW {
+            let (first, count) = (self.rules.len(), policies.plan(slot).rules.len());
+            self.row_of[slot] = u32::try_from(self.rows.len()).expect("slots are numbered by u32");
+            self.rows.push(Row { slot, records: 0, first, count });
+            self.rules.resize(first + count, RuleTally::default());
+        }
+        let row = &mut self.rows[self.row_of[slot] as usize];
+        row.records += records;
+        &mut self.rules[row.rules()]
     }
 
     /// Adds a batch that was cleaned by these policies.
@@ -100,28 +150,19 @@ impl Tally {
         for (index, row) in batch.routes.iter().enumerate() {
             self.route(index).absorb(row);
         }
-        for &slot in &batch.touched {
-            self.touch(slot, batch.plan_records[slot]);
-            let rules = self.rules_of(slot);
-            for (sum, counts) in self.rules[rules.clone()].iter_mut().zip(&batch.rules[rules]) {
+        for plan in batch.plans() {
+            let sums = self.touch(policies, plan.slot, plan.records);
+            for (sum, counts) in sums.iter_mut().zip(plan.rules) {
                 sum.hits += counts.hits;
                 sum.mismatches += counts.mismatches;
             }
         }
     }
 
-    fn rules_of(&self, slot: usize) -> Range<usize> {
-        let end = self.rule_bases.get(slot + 1).copied().unwrap_or(self.rules.len());
-        self.rule_bases[slot]..end
-    }
-
-    /// Back to zero. Only the rows of touched plans are visited: there may be 10,000 others.
+    /// Back to zero. Only the places of plans that have a row are visited: there may be 10,000 others.
     pub fn clear(&mut self) {
         self.routes.fill_with(RouteTally::default);
-        while let Some(slot) = self.touched.pop() {
-            self.plan_records[slot] = 0;
-            let rules = self.rules_of(slot);
-            self.rules[rules].fill(RuleTally::default());
-        }
+        self.rows.drain(..).for_each(|row| self.row_of[row.slot] = NO_ROW);
+        self.rules.clear();
     }
 }

@@ -41,31 +41,56 @@ impl FieldPath {
     }
 }
 
-/// The slot of the plan that serves a record; `None` if there is none.
-pub(super) fn slot(
+/// What a record says of its tenant.
+#[derive(Clone, Copy)]
+pub(super) enum Whose<'r> {
+    /// This name, if any; it is yet to be looked up.
+    Named(Option<&'r [u8]>),
+    /// The tenant in this slot, or one that no policy knows.
+    Known(Option<usize>),
+}
+
+/// Reads the name of a record's tenant.
+pub(super) fn whose<'r>(
     policies: &Policies,
-    route: &Route,
-    record: &Record<'_>,
+    route: &'r Route,
+    record: &Record<'r>,
     depth_max: usize,
     scratch: &mut Scratch,
-) -> Result<Option<usize>, Reason> {
-    let named = match &route.tenant {
-        TenantSource::Fixed(tenant) => policies.slot(tenant),
-        TenantSource::Header(name) => from_header(policies, record.headers, name),
-        TenantSource::Key => record.key.and_then(|key| known(policies, key)),
-        TenantSource::Field(path) => from_field(policies, path, record, depth_max, scratch)?,
+) -> Result<Whose<'r>, Reason> {
+    Ok(Whose::Named(match &route.tenant {
+        TenantSource::Fixed(tenant) => Some(tenant.as_bytes()),
+        TenantSource::Header(name) => from_header(record.headers, name).map(Raw::expose),
+        TenantSource::Key => record.key.map(Raw::expose),
+        TenantSource::Field(path) => {
+            let slot = from_field(policies, path, record, depth_max, scratch)?;
+            return Ok(Whose::Known(slot));
+        }
         TenantSource::Nowhere => None,
-    };
-    let default = || route.default_tenant.as_deref().and_then(|tenant| policies.slot(tenant));
-    Ok(named.or_else(default))
+    }))
 }
 
-fn known(policies: &Policies, name: Raw<'_>) -> Option<usize> {
-    policies.slot(std::str::from_utf8(name.expose()).ok()?)
+impl Whose<'_> {
+    /// The slot of the plan that serves the record; `None` if there is none.
+    pub(super) fn slot(self, policies: &Policies, route: &Route) -> Option<usize> {
+        let named = match self {
+            Self::Named(name) => name.and_then(|name| policies.slot(str::from_utf8(name).ok()?)),
+            Self::Known(slot) => slot,
+        };
+        let default = || route.default_tenant.as_deref().and_then(|tenant| policies.slot(tenant));
+        named.or_else(default)
+    }
+
+    /// Asks for what [`Self::slot`] looks at.
+    pub(super) fn prefetch(self, policies: &Policies) {
+        if let Self::Named(Some(name)) = self {
+            policies.prefetch_slot(name);
+        }
+    }
 }
 
-fn from_header(policies: &Policies, headers: &dyn Headers, wanted: &[u8]) -> Option<usize> {
-    let mut found: Option<Raw<'_>> = None;
+fn from_header<'r>(headers: &'r dyn Headers, wanted: &[u8]) -> Option<Raw<'r>> {
+    let mut found: Option<Raw<'r>> = None;
     for index in 0..headers.count() {
         let Some((name, value)) = headers.get(index) else { break };
         if name == wanted {
@@ -76,7 +101,7 @@ fn from_header(policies: &Policies, headers: &dyn Headers, wanted: &[u8]) -> Opt
             found = Some(value);
         }
     }
-    known(policies, found?)
+    found
 }
 
 /// Reads the field with the same walk that cleans. It costs a second walk, and no second grammar.

@@ -36,6 +36,7 @@ pub use strictest::{Keeps, Strictness, stricter};
 
 use crate::scan::prefetch;
 use automaton::Automaton;
+use std::sync::Arc;
 
 /// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -138,13 +139,14 @@ pub(crate) struct State {
     array: Here,
     /// Where an element leads that no path names by number.
     element: Next,
-    /// Where the others lead: `Paths::elements[elements]`; number 0 has none.
-    elements: u32,
+    /// By number, where the others lead.
+    elements: Box<[Next]>,
     /// Where a member of a name that no path spells leads.
     other: Next,
-    /// The state's stretch of `Paths::slots`: `base..base + (mask + 1)`, a power of two.
-    base: u32,
-    mask: u32,
+    /// The names that some path spells here: a hash table, of a power of two.
+    slots: Box<[Slot]>,
+    /// The bytes of those names.
+    names: Box<[u8]>,
     /// Which bits of a hash number the slots: where possible, such that each name has its own.
     shift: u32,
     /// The rule that decides the name of the member that is here, or [`NO_RULE`].
@@ -199,7 +201,7 @@ const _: () = assert!(crate::limits::PATH_STATES_MAX <= 1 << u16::BITS);
 struct Slot {
     /// The first sixteen bytes, little-endian, zero-padded: most names are compared at once.
     word: u128,
-    /// The whole name: `Paths::names[name..name + length]`.
+    /// The whole name: `State::names[name..name + length]`.
     name: u32,
     length: u16,
     /// A name whose slot this would be stands in one behind it.
@@ -208,6 +210,9 @@ struct Slot {
 }
 
 const _: () = assert!(size_of::<Slot>() == 32);
+
+/// Of so many states the memory is asked for: more would push out what was asked for first.
+const PREFETCHED_MAX: usize = 32;
 
 /// No name has this length.
 const EMPTY: Slot = Slot {
@@ -218,15 +223,12 @@ const EMPTY: Slot = Slot {
     next: Next { state: 0, scalar: Here::Stay, inert: false },
 };
 
-/// Paths, compiled.
-#[derive(Debug, PartialEq, Eq, Hash)]
+/// Paths, compiled. Those of many tenants are alike but for a state or two, so each state has its
+/// tables itself, and paths can share it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Paths {
-    states: Vec<State>,
-    slots: Vec<Slot>,
-    names: Vec<u8>,
-    /// By number, where the first elements of an array lead.
-    elements: Vec<Box<[Next]>>,
-    decides: Vec<bool>,
+    states: Box<[Arc<State>]>,
+    decides: Box<[bool]>,
 }
 
 /// Where the elements of an array lead.
@@ -291,7 +293,7 @@ impl Paths {
         while let Some(state) = open.pop() {
             let mut next = Vec::new();
             if enters(state.object) {
-                let slots = self.members(state).slots.iter();
+                let slots = state.slots.iter();
                 let named = slots.filter(|slot| slot.length != EMPTY.length);
                 next.extend(named.map(|slot| &slot.next).chain([&state.other]));
             }
@@ -320,11 +322,26 @@ impl Paths {
         self.decides[index]
     }
 
-    /// Asks for the memory of the tables before the walk needs them.
+    /// Each of its states, so that another that is the same can be put in its place.
+    pub(crate) fn states_mut(&mut self) -> impl Iterator<Item = &mut Arc<State>> {
+        self.states.iter_mut()
+    }
+
+    /// Asks for the memory of the paths themselves, before [`Self::prefetch_states`].
     pub(crate) fn prefetch(&self) {
         prefetch(&self.states);
-        prefetch(&self.slots);
-        prefetch(&self.names);
+    }
+
+    /// Asks for the memory of the states, before [`Self::prefetch_tables`].
+    pub(crate) fn prefetch_states(&self) {
+        let states = self.states.iter().take(PREFETCHED_MAX);
+        states.for_each(|state| prefetch(std::slice::from_ref(&**state)));
+    }
+
+    /// Asks for the memory of the states' tables, before the walk needs them.
+    pub(crate) fn prefetch_tables(&self) {
+        let states = self.states.iter().take(PREFETCHED_MAX);
+        states.for_each(|state| prefetch(&state.slots));
     }
 
     /// The state of the record's root.
@@ -342,15 +359,14 @@ impl Paths {
 
     /// Where elements of the array at a state lead.
     pub(crate) fn elements<'a>(&'a self, state: &'a State) -> Elements<'a> {
-        Elements { first: &self.elements[state.elements as usize], other: &state.element }
+        Elements { first: &state.elements, other: &state.element }
     }
 
     /// Where members of the object at a state lead.
     #[inline(always)]
     pub(crate) fn members<'a>(&'a self, state: &'a State) -> Members<'a> {
-        let (first, last) = (state.base as usize, (state.base + state.mask) as usize);
-        let (slots, names) = (&self.slots[first..=last], &self.names[..]);
-        Members { slots, shift: state.shift, other: &state.other, names }
+        let State { slots, shift, other, names, .. } = state;
+        Members { slots, shift: *shift, other, names }
     }
 }
 

@@ -68,7 +68,7 @@ pub fn check(
         tenant: tenant?,
         version: written.version?,
         paths: decided.view.paths,
-        rules: rules.into(),
+        rules: rules.into_iter().map(Arc::new).collect(),
         key: decided.view.key,
         header_rules: decided.view.header_rules,
         conditions: decided.conditions.map(Arc::new),

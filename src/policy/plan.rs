@@ -3,12 +3,12 @@
 use super::conditions::Conditions;
 use super::fields::Fields;
 use super::tenants::Tenants;
-use crate::format::paths::{Paths, RuleId};
+use crate::format::paths::{Paths, RuleId, State};
 use crate::keys::KeySource;
+use crate::scan::prefetch;
 use crate::transform::Transform;
 use std::collections::HashSet;
 use std::hash::Hash;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -86,7 +86,7 @@ pub struct Plan {
     /// The paths into the value; shared between plans that are alike.
     pub paths: Arc<Paths>,
     /// The rules, in order, the last of them for what is unlisted; shared as the paths are.
-    pub rules: Arc<[Rule]>,
+    pub rules: Arc<[Arc<Rule>]>,
     /// What becomes of the record's key.
     pub key: OnKey,
     /// Header names with their rules, in rule order: the first that fits decides.
@@ -103,6 +103,28 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Asks for the memory that a record will need, the plan itself being there. Each of the
+    /// [`Plan::PREFETCHES`] steps reads what the one before asked for, so between two of them there
+    /// has to be time.
+    pub(crate) fn prefetch(&self, step: usize) {
+        match step {
+            0 => {
+                prefetch(std::slice::from_ref(&*self.paths));
+                prefetch(&self.rules);
+            }
+            1 => {
+                self.paths.prefetch();
+                let rules = self.rules.iter().take(PREFETCHED_MAX);
+                rules.for_each(|rule| prefetch(std::slice::from_ref(&**rule)));
+            }
+            2 => self.paths.prefetch_states(),
+            _ => self.paths.prefetch_tables(),
+        }
+    }
+
+    /// How many steps [`Plan::prefetch`] has.
+    pub(crate) const PREFETCHES: usize = 4;
+
     /// How many rules its author wrote.
     #[must_use]
     pub fn rules_written(&self) -> usize {
@@ -112,8 +134,8 @@ impl Plan {
 
 /// All tenants' plans, immutable; a reload makes a new set.
 ///
-/// Each plan has a slot, and its rules have a stretch of one flat row of counters, so that the
-/// engine counts rule hits without a map.
+/// Each plan has a slot, and its rules have a stretch of one flat row, so that metrics keep theirs
+/// without a map.
 #[derive(Debug, Default)]
 pub struct Policies {
     plans: Vec<Plan>,
@@ -162,6 +184,11 @@ impl Policies {
         self.by_tenant.find(tenant, |slot| &self.plans[slot].tenant)
     }
 
+    /// Asks for the memory that [`Policies::slot`] looks at, of whatever name.
+    pub fn prefetch_slot(&self, tenant: &[u8]) {
+        self.by_tenant.prefetch(tenant);
+    }
+
     /// The plan in a slot that [`Policies::slot`] gave.
     #[must_use]
     pub fn plan(&self, slot: usize) -> &Plan {
@@ -174,16 +201,10 @@ impl Policies {
         &self.plans
     }
 
-    /// Where the counters of a slot's rules begin in the flat row.
+    /// Where a slot's rules begin in the flat row.
     #[must_use]
     pub fn rule_base(&self, slot: usize) -> usize {
         self.rule_base[slot]
-    }
-
-    /// The stretch of the flat row that is the slot's rules.
-    #[must_use]
-    pub fn rules_of(&self, slot: usize) -> Range<usize> {
-        self.rule_base[slot]..self.rule_base[slot + 1]
     }
 
     /// The number of this set of policies; no other set in this process has it.
@@ -199,33 +220,49 @@ impl Policies {
     }
 }
 
+/// Of so many rules the memory is asked for: more would push out what was asked for first.
+const PREFETCHED_MAX: usize = 16;
+
 /// What plans have in common. Thousands of tenants have the same rules; held once they stay in the
 /// processor's cache, where 10,000 copies made every record wait for memory (0.26 of one tenant's
 /// speed).
 #[derive(Debug, Default)]
 pub struct Alike {
-    paths: HashSet<Arc<Paths>>,
-    rules: HashSet<Arc<[Rule]>>,
+    paths: Known<Paths>,
+    states: Known<State>,
+    lists: Known<[Arc<Rule>]>,
+    rules: Known<Rule>,
 }
+
+/// Each once. They are the operator's, so a quick hash will do.
+type Known<T> = HashSet<Arc<T>, foldhash::fast::RandomState>;
 
 impl Alike {
     /// Puts the one of its kind in place of each part of a plan.
     pub fn share(&mut self, plan: &mut Plan) {
-        share(&mut self.paths, &mut plan.paths);
+        self.share_paths(&mut plan.paths);
         if let OnKey::Within(paths) = &mut plan.key {
-            share(&mut self.paths, paths);
+            self.share_paths(paths);
         }
-        share(&mut self.rules, &mut plan.rules);
+        Arc::make_mut(&mut plan.rules).iter_mut().for_each(|rule| share(&mut self.rules, rule));
+        share(&mut self.lists, &mut plan.rules);
+    }
+
+    fn share_paths(&mut self, paths: &mut Arc<Paths>) {
+        Arc::make_mut(paths).states_mut().for_each(|state| share(&mut self.states, state));
+        share(&mut self.paths, paths);
     }
 
     /// Lets go of what no plan has any more.
     pub fn forget_unused(&mut self) {
         self.paths.retain(|paths| Arc::strong_count(paths) > 1);
+        self.states.retain(|state| Arc::strong_count(state) > 1);
+        self.lists.retain(|list| Arc::strong_count(list) > 1);
         self.rules.retain(|rules| Arc::strong_count(rules) > 1);
     }
 }
 
-fn share<T: ?Sized + Eq + Hash>(alike: &mut HashSet<Arc<T>>, part: &mut Arc<T>) {
+fn share<T: ?Sized + Eq + Hash>(alike: &mut Known<T>, part: &mut Arc<T>) {
     match alike.get(part) {
         Some(same) => *part = same.clone(),
         None => drop(alike.insert(part.clone())),

@@ -9,6 +9,7 @@
 //! longer than those do.
 
 use super::plan::Plan;
+use crate::scan::prefetch;
 use std::sync::Arc;
 
 /// From names to slots: open addressing, less than two thirds full.
@@ -19,6 +20,7 @@ pub(super) struct Tenants {
 }
 
 #[derive(Debug, Clone, Copy)]
+#[repr(align(32))] // none of them in two lines
 struct Seat {
     name: Ends,
     /// [`EMPTY`]: nobody's.
@@ -37,8 +39,7 @@ struct Ends {
 
 impl Ends {
     #[inline]
-    fn of(name: &str) -> Self {
-        let bytes = name.as_bytes();
+    fn of(bytes: &[u8]) -> Self {
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let (first, last) = match (bytes.first_chunk(), bytes.last_chunk()) {
             (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
@@ -73,13 +74,13 @@ impl Tenants {
             return Ok(Self::default());
         }
         let size = (plans.len() + plans.len() / 2 + 1).next_power_of_two();
-        let empty = Seat { name: Ends::of(""), slot: EMPTY };
+        let empty = Seat { name: Ends::of(b""), slot: EMPTY };
         let mut tenants = Self { seats: vec![empty; size].into() };
         for (slot, plan) in plans.iter().enumerate() {
             if tenants.find(&plan.tenant, |slot| &plans[slot].tenant).is_some() {
                 return Err(plan.tenant.clone());
             }
-            let name = Ends::of(&plan.tenant);
+            let name = Ends::of(plan.tenant.as_bytes());
             let free = tenants.probe(name, |_| false);
             tenants.seats[free] = Seat { name, slot: u32::try_from(slot).unwrap_or(EMPTY) };
         }
@@ -96,10 +97,19 @@ impl Tenants {
         if self.seats.is_empty() {
             return None;
         }
-        let name = Ends::of(tenant);
+        let name = Ends::of(tenant.as_bytes());
         let is = |slot: u32| name.is_whole() || name_of(slot as usize) == tenant;
         let seat = self.seats[self.probe(name, is)];
         (seat.slot != EMPTY).then_some(seat.slot as usize)
+    }
+
+    /// Asks for the line of memory where a name is looked for first.
+    #[inline]
+    pub(super) fn prefetch(&self, name: &[u8]) {
+        if !self.seats.is_empty() {
+            let at = Ends::of(name).hash() & (self.seats.len() - 1);
+            prefetch(&self.seats[at..=at]);
+        }
     }
 
     /// The seat of that name that `is` the right one, or the free one where it would be.

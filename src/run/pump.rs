@@ -317,12 +317,11 @@ impl<'a, B: Broker> Pump<'a, B> {
         let mut batch = self.spare.pop().unwrap_or_default();
         self.spare_bytes -= batch.arena_bytes();
         let begin = Instant::now();
-        for index in 0..fetched.len() {
-            let record = fetched.record(index);
-            if let Some(way) = way(&self.ways, fetched.topic(index)) {
-                self.engine.clean(&policies, &way.route, &record, &mut batch);
-            }
-        }
+        let records = (0..fetched.len()).filter_map(|index| {
+            let way = way(&self.ways, fetched.topic(index))?;
+            Some((&way.route, fetched.record(index)))
+        });
+        self.engine.clean_all(&policies, records, &mut batch);
         batch.complete();
         self.tools.metrics.batch(fetched.len(), begin.elapsed());
         let parcel = Some(Parcel { fetched, batch, policies });

@@ -13,7 +13,7 @@
 use super::process::Process;
 use super::table::{self, Spec};
 use super::{Health, Status};
-use crate::engine::{RouteTally, RuleTally, Tally};
+use crate::engine::{PlanTally, RouteTally, RuleTally, Tally};
 use crate::error::Reason;
 use crate::policy::{Plan, Policies};
 use prometheus::core::Collector;
@@ -173,8 +173,8 @@ impl Metrics {
             series.add(row);
         }
         let rows = self.plan_rows();
-        for &slot in &tally.touched {
-            self.add_plan(&rows, policies, tally, slot);
+        for counted in tally.plans() {
+            self.add_plan(&rows, policies, counted);
         }
     }
 
@@ -236,13 +236,14 @@ impl Metrics {
         self.plans.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn add_plan(&self, rows: &PlanRows, policies: &Policies, tally: &Tally, slot: usize) {
+    fn add_plan(&self, rows: &PlanRows, policies: &Policies, counted: PlanTally<'_>) {
+        let PlanTally { slot, records, rules } = counted;
         let plan = policies.plan(slot);
         let base = policies.rule_base(slot);
-        let counted = tally.rules.get(base..).unwrap_or_default().iter().zip(plan.rules.iter());
+        let counted = rules.iter().zip(plan.rules.iter());
         let rows = (rows.generation == policies.generation()).then_some(rows);
         let row = rows.map(|rows| &rows.tenants[slot]);
-        self.add_records(row, plan, tally.plan_records.get(slot).copied().unwrap_or(0));
+        self.add_records(row, plan, records);
         for (index, (counts, rule)) in counted.enumerate().filter(|(_, (c, _))| c.hits > 0) {
             match rows.map(|rows| &rows.rules[base + index]) {
                 Some(series) => series.get_or_init(|| self.rule(plan, &rule.label)).add(counts),
@@ -446,7 +447,7 @@ mod tests {
             tenant: tenant.into(),
             version: 3,
             paths: Paths::compile(&[]).unwrap().into(),
-            rules: (0..rules).map(rule).collect(),
+            rules: (0..rules).map(rule).map(Arc::new).collect(),
             key: OnKey::Nobody,
             header_rules: Vec::new(),
             conditions: None,
@@ -461,14 +462,12 @@ mod tests {
     }
 
     /// Slot 1, its second rule: 5 hits, 2 of another kind, over 3 records.
-    fn tally() -> Tally {
+    fn tally(policies: &Policies) -> Tally {
         let (records_in, bytes_in, records_out, bytes_out) = (4, 400, 3, 290);
         let row = RouteTally { records_in, bytes_in, records_out, bytes_out, ..Default::default() };
         let mut tally = Tally::default();
-        tally.touched.push(1);
-        tally.plan_records = vec![0, 3];
-        tally.rules.resize(4, RuleTally::default());
-        tally.rules[3] = RuleTally { hits: 5, mismatches: 2 };
+        tally.fit(policies);
+        tally.touch(policies, 1, 3)[1] = RuleTally { hits: 5, mismatches: 2 };
         tally.routes.push(row);
         tally.routes[0].withheld[Reason::Tenant as usize] = 1;
         tally
@@ -488,9 +487,9 @@ mod tests {
     fn a_batch_shows_in_every_series_that_it_touched_and_in_no_other() {
         let (metrics, policies) = (metrics(), policies(&["acme", "globex"]));
         metrics.policies(&policies);
-        metrics.records(&policies, &tally());
+        metrics.records(&policies, &tally(&policies));
         metrics.batch(4, Duration::from_millis(2));
-        metrics.records(&policies, &tally());
+        metrics.records(&policies, &tally(&policies));
         metrics.batch(4, Duration::from_millis(2));
         metrics.delays(0, [0.02, -1.0].into_iter());
         let text = metrics.render();
@@ -524,7 +523,7 @@ mod tests {
         let new = policies(&["globex", "initech"]);
         metrics.policies(&old);
         metrics.policies(&new);
-        metrics.records(&old, &tally());
+        metrics.records(&old, &tally(&old));
         let text = metrics.render();
         assert_has(&text, &[r#"limpid_rule_hits_total{rule="2 keep",tenant="globex"} 5"#]);
         assert!(!text.contains(r#"rule="2 keep",tenant="initech""#), "{text}");
@@ -537,7 +536,7 @@ mod tests {
         let new = policies(&["abc", "globex"]);
         for set in [&old, &new] {
             metrics.policies(set);
-            metrics.records(set, &tally());
+            metrics.records(set, &tally(set));
         }
         assert_has(
             &metrics.render(),
@@ -563,7 +562,7 @@ mod tests {
     fn all_that_is_rendered_stands_in_the_table() {
         let (metrics, policies) = (metrics(), policies(&["acme", "globex"]));
         metrics.policies(&policies);
-        metrics.records(&policies, &tally());
+        metrics.records(&policies, &tally(&policies));
         metrics.lag("raw", 0, Some(0));
         metrics.observe(&Health::new(2));
         let text = metrics.render();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions; their helpers are tests too
 
 mod admin;
+mod ahead;
 mod bounds;
 mod broker;
 mod cases;

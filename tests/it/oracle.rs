@@ -204,9 +204,8 @@ fn batch_agrees(
     // Twice, as the second time everything is reused.
     for _ in 0..2 {
         batch.clear();
-        for record in records {
-            engine.clean(&plans, &route, &record.record(), &mut batch);
-        }
+        let records_of_route = records.iter().map(|record| (&route, record.record()));
+        engine.clean_all(&plans, records_of_route, &mut batch);
         batch.complete();
         for (index, addressed) in records.iter().enumerate() {
             let record = addressed.record();
@@ -231,7 +230,7 @@ fn batch_agrees(
 }
 
 /// What is left of a record.
-fn left(clean: &Clean<'_>, before: &Parts) -> Parts {
+pub fn left(clean: &Clean<'_>, before: &Parts) -> Parts {
     let headers = match clean.headers() {
         CleanHeaders::Same => before.headers.clone(),
         CleanHeaders::Edited(edited) => (0..edited.count())

@@ -7,6 +7,7 @@ use super::{
 };
 use std::collections::BTreeMap;
 use std::num::TryFromIntError;
+use std::sync::Arc;
 
 /// States by number; the first is the record's root.
 #[derive(Debug, Default)]
@@ -68,52 +69,37 @@ impl Node {
 impl Automaton {
     /// The tables for the walk.
     pub(super) fn frozen(self, decides: Vec<bool>) -> Result<Paths, TooManyStates> {
-        let says = self.nodes.iter().map(|node| node.says).collect();
-        // The first slot stays empty: it is the table of states that no name leads on from.
-        let (slots, elements) = (vec![EMPTY], vec![Box::default()]);
-        let paths = Paths { states: Vec::new(), slots, names: Vec::new(), elements, decides };
-        let mut layout = Layout { says, paths };
-        for node in &self.nodes {
-            layout.add(node).map_err(|_| TooManyStates)?;
-        }
-        Ok(layout.paths)
+        let layout = Layout { says: self.nodes.iter().map(|node| node.says).collect() };
+        let states = self.nodes.iter().map(|node| layout.state(node).map(Arc::new));
+        let states = states.collect::<Result<_, _>>().map_err(|_| TooManyStates)?;
+        Ok(Paths { states, decides: decides.into() })
     }
 }
 
-/// Tables being laid out.
+/// How states are laid out.
 struct Layout {
     /// By state.
     says: Vec<Says>,
-    paths: Paths,
 }
 
 impl Layout {
-    fn add(&mut self, node: &Node) -> Result<(), TryFromIntError> {
-        let mut state = State {
+    fn state(&self, node: &Node) -> Result<State, TryFromIntError> {
+        let elements = node.elements.iter().map(|&element| self.next(element));
+        let (slots, names, shift) = self.table(&node.names)?;
+        Ok(State {
             scalar: node.says.scalar,
             object: node.says.object,
             array: node.says.array,
             element: self.next(node.element)?,
-            elements: 0,
+            elements: elements.collect::<Result<_, _>>()?,
             other: self.next(node.other)?,
-            base: 0,
-            mask: 0,
-            shift: 0,
+            slots,
+            names,
+            shift,
             renamed: node.says.renamed.unwrap_or(NO_RULE),
             renames: node.members().any(|member| self.says[member as usize].renamed.is_some()),
             opens: node.says.opens.unwrap_or(NO_RULE),
-        };
-        if !node.elements.is_empty() {
-            state.elements = u32::try_from(self.paths.elements.len())?;
-            let elements = node.elements.iter().map(|&element| self.next(element));
-            let elements = elements.collect::<Result<_, _>>()?;
-            self.paths.elements.push(elements);
-        }
-        if !node.names.is_empty() {
-            self.table(&node.names, &mut state)?;
-        }
-        self.paths.states.push(state);
-        Ok(())
+        })
     }
 
     fn next(&self, state: StateId) -> Result<Next, TryFromIntError> {
@@ -121,32 +107,28 @@ impl Layout {
         Ok(Next { state: state.try_into()?, scalar: says.of_scalar(), inert: says.is_inert() })
     }
 
-    /// The state's hash table: a slot for every name that some path spells here.
+    /// A state's hash table: a slot for every name that some path spells there, at least one; the
+    /// names; and which bits of a hash number the slots.
     fn table(
-        &mut self,
+        &self,
         names: &BTreeMap<Box<str>, StateId>,
-        state: &mut State,
-    ) -> Result<(), TryFromIntError> {
+    ) -> Result<(Box<[Slot]>, Box<[u8]>, u32), TryFromIntError> {
         let (size, shift) = room_for(names);
-        let base = self.paths.slots.len();
-        self.paths.slots.resize(base + size, EMPTY);
-        state.base = u32::try_from(base)?;
-        state.mask = u32::try_from(size - 1)?;
-        state.shift = shift;
+        let (mut slots, mut spelled) = (vec![EMPTY; size], Vec::new());
         for (name, &next) in names {
             let bytes = name.as_bytes();
             let slot = Slot {
                 word: first_word(bytes, 0, bytes.len()),
-                name: u32::try_from(self.paths.names.len())?,
+                name: u32::try_from(spelled.len())?,
                 // One too long for this does not fit into a policy either.
                 length: u16::try_from(bytes.len())?,
                 crowded: false,
                 next: self.next(next)?,
             };
-            place(&mut self.paths.slots[base..], slot, shift);
-            self.paths.names.extend_from_slice(bytes);
+            place(&mut slots, slot, shift);
+            spelled.extend_from_slice(bytes);
         }
-        Ok(())
+        Ok((slots.into(), spelled.into(), shift))
     }
 }
 

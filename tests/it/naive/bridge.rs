@@ -88,7 +88,7 @@ pub fn plan_for(tenant: &str, policy: &Policy) -> Option<Plan> {
         tenant: tenant.into(),
         version: 1,
         paths: compiled(&paths, 0, policy.base, &strictness)?.into(),
-        rules: rules.into(),
+        rules: rules.into_iter().map(Arc::new).collect(),
         key,
         header_rules,
         conditions: None,

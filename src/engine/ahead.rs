@@ -1,0 +1,120 @@
+//! Looking ahead: whose the next records are, and their plans on the way from memory.
+//!
+//! With thousands of tenants a record's plan, its tables and its keys are seldom in the cache, and each
+//! stands behind a pointer in the one before. Asked for when the record's turn comes, they are waited
+//! for in turn. So the engine knows the next few records, and takes one step for each of them whenever
+//! it has cleaned one: what a step asks for has arrived when the next one reads it.
+//!
+//! ```text
+//! 1  read the tenant's name; ask for its seat in the table of tenants
+//! 2  look it up; ask for the plan, its keys and its row in the tally
+//! 3  ask for what the plan points to
+//! 4  and for what that points to
+//! 5  clean
+//! ```
+//! Nothing but time depends on it. A look-up fails, or panics, for its own record alone.
+
+use super::tenant::Whose;
+use super::{Batch, Route, guarded};
+use crate::error::Reason;
+use crate::keys::EpochKeys;
+use crate::policy::{Plan, Policies};
+use crate::record::Record;
+use crate::scan::prefetch;
+
+/// Steps before a record is cleaned.
+const STEPS: usize = 2 + Plan::PREFETCHES;
+/// Places for the records on their way; a power of two.
+const PLACES: usize = 8;
+const _: () = assert!(STEPS < PLACES && PLACES.is_power_of_two());
+
+/// A record on its way.
+pub(super) struct Coming<'r> {
+    pub(super) route: &'r Route,
+    pub(super) record: Record<'r>,
+    whose: Result<Whose<'r>, Reason>,
+    /// Known from the second step on.
+    pub(super) slot: Result<Option<usize>, Reason>,
+    /// The slot, unless it is that of the record before: then all is in the cache.
+    cold: Option<usize>,
+}
+
+impl<'r> Coming<'r> {
+    pub(super) fn new(
+        route: &'r Route,
+        record: Record<'r>,
+        whose: Result<Whose<'r>, Reason>,
+    ) -> Self {
+        Self { route, record, whose, slot: Ok(None), cold: None }
+    }
+}
+
+/// The records that come next.
+pub(super) struct Ahead<'r> {
+    /// Record number `n` is in place `n % PLACES`.
+    places: [Option<Coming<'r>>; PLACES],
+    /// How many steps were taken: record number `n` comes in at step `n`.
+    steps: usize,
+    /// How many records are on their way.
+    waiting: usize,
+    /// The slot that was looked up last.
+    last: Option<usize>,
+}
+
+impl<'r> Ahead<'r> {
+    pub(super) const fn new() -> Self {
+        Self { places: [const { None }; PLACES], steps: 0, waiting: 0, last: None }
+    }
+
+    /// True for none.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+
+    /// Takes a record in, if there is one more, and a step with each that is on its way. Gives the one
+    /// whose turn it is to be cleaned.
+    pub(super) fn step(
+        &mut self,
+        next: Option<Coming<'r>>,
+        policies: &Policies,
+        keys: &[Option<EpochKeys>],
+        batch: &Batch,
+    ) -> Option<&Coming<'r>> {
+        self.waiting += usize::from(next.is_some());
+        if let Some(Coming { whose: Ok(whose), .. }) = &next {
+            whose.prefetch(policies);
+        }
+        let now = self.steps;
+        self.steps += 1;
+        self.places[now % PLACES] = next;
+        self.look_up(now.wrapping_sub(1), policies);
+        if let Some(slot) = self.cold(now.wrapping_sub(1)) {
+            prefetch(std::slice::from_ref(policies.plan(slot)));
+            prefetch(&keys[slot..=slot]);
+            batch.tally().prefetch(slot);
+        }
+        for step in 0..Plan::PREFETCHES {
+            if let Some(slot) = self.cold(now.wrapping_sub(2 + step)) {
+                policies.plan(slot).prefetch(step);
+            }
+        }
+        let ready = self.places[now.wrapping_sub(STEPS) % PLACES].as_ref();
+        self.waiting -= usize::from(ready.is_some());
+        ready
+    }
+
+    fn look_up(&mut self, number: usize, policies: &Policies) {
+        let Some(coming) = &mut self.places[number % PLACES] else { return };
+        coming.slot =
+            coming.whose.and_then(|whose| guarded(|| Ok(whose.slot(policies, coming.route))));
+        let slot = coming.slot.unwrap_or_default();
+        if slot.is_some() && slot != self.last {
+            coming.cold = slot;
+            self.last = slot;
+        }
+    }
+
+    fn cold(&self, number: usize) -> Option<usize> {
+        self.places[number % PLACES].as_ref()?.cold
+    }
+}
