@@ -13,6 +13,24 @@
 //! 5  clean
 //! ```
 //! Nothing but time depends on it. A look-up fails, or panics, for its own record alone.
+//!
+//! Of 10,000 tenants at random, web events of 810 B (ns a record; one tenant 1,290; the bench's tenants' names
+//! in a row, as in a fetch buffer):
+//!
+//! | | alike | different |
+//! | --- | --- | --- |
+//! | asked for when the record's turn has come | 1,640 | 3,000 |
+//! | looked ahead; tallies of touched plans only | 1,500 | 2,550 |
+//! | and states and rules that policies share are one | 1,460 | 1,800 |
+//! | and only what few share is asked for | 1,410 | 1,670 |
+//!
+//! What is left is the processor's own table of pages: with pages of 2 MB (`GLIBC_TUNABLES=
+//! glibc.malloc.hugetlb=1`) the last line is 1,360 and 1,505.
+//!
+//! Tried and thrown away: asking for the plan and all that it points to at once, four records ahead, was
+//! slower than not asking (1,619 ns alike became 1,809): to ask for what stands behind a pointer is to wait
+//! for the pointer. Copying what is a plan's own to memory side by side when policies are put in force:
+//! the allocator puts it into whatever holes there are, and nothing was gained.
 
 use super::tenant::Whose;
 use super::{Batch, Route, guarded};

@@ -339,7 +339,7 @@ mod tests {
     use super::*;
     use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
     use crate::keys::{Epoch, KeySource, Keyring};
-    use crate::policy::{HeaderName, OnMismatch, Rule, Unlisted};
+    use crate::policy::{HeaderName, OnMismatch, Own, Rule, Unlisted};
     use crate::record::NO_HEADERS;
     use crate::transform::{Redact, Transform};
 
@@ -366,7 +366,7 @@ mod tests {
         Plan {
             tenant: tenant.into(),
             version: 1,
-            paths: Paths::compile(&paths).unwrap().into(),
+            paths: Paths::compile(&paths).unwrap(),
             rules: rules.iter().map(rule).map(Arc::new).collect(),
             key: OnKey::Nobody,
             header_rules: Vec::new(),
@@ -374,6 +374,7 @@ mod tests {
             subjects: None,
             unlisted: Unlisted::Keep,
             keys: None,
+            own: Own::default(),
         }
     }
 

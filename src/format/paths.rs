@@ -177,6 +177,11 @@ impl State {
         self.renames
     }
 
+    /// Asks for the memory of its table.
+    pub(crate) fn prefetch_table(&self) {
+        prefetch(&self.slots);
+    }
+
     /// What becomes of a scalar that is not read as JSON.
     pub(crate) fn scalar(&self) -> Here {
         self.scalar
@@ -211,9 +216,6 @@ struct Slot {
 
 const _: () = assert!(size_of::<Slot>() == 32);
 
-/// Of so many states the memory is asked for: more would push out what was asked for first.
-const PREFETCHED_MAX: usize = 32;
-
 /// No name has this length.
 const EMPTY: Slot = Slot {
     word: 0,
@@ -227,7 +229,7 @@ const EMPTY: Slot = Slot {
 /// tables itself, and paths can share it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Paths {
-    states: Box<[Arc<State>]>,
+    states: Arc<[Arc<State>]>,
     decides: Box<[bool]>,
 }
 
@@ -322,26 +324,14 @@ impl Paths {
         self.decides[index]
     }
 
-    /// Each of its states, so that another that is the same can be put in its place.
-    pub(crate) fn states_mut(&mut self) -> impl Iterator<Item = &mut Arc<State>> {
-        self.states.iter_mut()
+    /// Its states, so that others that are the same can be put in their place.
+    pub(crate) const fn states_mut(&mut self) -> &mut Arc<[Arc<State>]> {
+        &mut self.states
     }
 
-    /// Asks for the memory of the paths themselves, before [`Self::prefetch_states`].
-    pub(crate) fn prefetch(&self) {
-        prefetch(&self.states);
-    }
-
-    /// Asks for the memory of the states, before [`Self::prefetch_tables`].
-    pub(crate) fn prefetch_states(&self) {
-        let states = self.states.iter().take(PREFETCHED_MAX);
-        states.for_each(|state| prefetch(std::slice::from_ref(&**state)));
-    }
-
-    /// Asks for the memory of the states' tables, before the walk needs them.
-    pub(crate) fn prefetch_tables(&self) {
-        let states = self.states.iter().take(PREFETCHED_MAX);
-        states.for_each(|state| prefetch(&state.slots));
+    /// Its states.
+    pub(crate) const fn states(&self) -> &Arc<[Arc<State>]> {
+        &self.states
     }
 
     /// The state of the record's root.

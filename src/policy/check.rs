@@ -12,7 +12,7 @@ pub use decide::paths;
 use super::fields::nested;
 use super::shared::Base;
 use super::syntax::{self, At};
-use super::{Decides, Fields, OnMismatch, Place, Plan, Rule, Unlisted};
+use super::{Decides, Fields, OnMismatch, Own, Place, Plan, Rule, Unlisted};
 use crate::document::{Reader, Span, listed, nearest};
 use crate::keys::{Epoch, KeySource, Keyring, Secret, Secrets, is_secret_name};
 use crate::limits::RULES_MAX;
@@ -67,7 +67,7 @@ pub fn check(
     Some(Plan {
         tenant: tenant?,
         version: written.version?,
-        paths: decided.view.paths,
+        paths: Arc::unwrap_or_clone(decided.view.paths),
         rules: rules.into_iter().map(Arc::new).collect(),
         key: decided.view.key,
         header_rules: decided.view.header_rules,
@@ -75,6 +75,7 @@ pub fn check(
         subjects: subject_fields,
         unlisted: lists.unlisted,
         keys: keys.map(|keys| keys.with(purposes)),
+        own: Own::default(),
     })
 }
 

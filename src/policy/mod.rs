@@ -25,7 +25,7 @@ pub use fields::Fields;
 pub use folder::{Files, compile_all, files, sources};
 pub use json::{fits, text_fits};
 pub use path::{Flaw, Place, parse as parse_path, shown as shown_name};
-pub use plan::{Alike, HeaderName, OnKey, OnMismatch, Plan, Policies, Rule, Unlisted};
+pub use plan::{Alike, HeaderName, OnKey, OnMismatch, Own, Plan, Policies, Rule, Unlisted};
 pub use schema::schema;
 pub use shared::{BASE, Shared};
 

@@ -84,7 +84,7 @@ pub struct Plan {
     /// The policy's own version number.
     pub version: u64,
     /// The paths into the value; shared between plans that are alike.
-    pub paths: Arc<Paths>,
+    pub paths: Paths,
     /// The rules, in order, the last of them for what is unlisted; shared as the paths are.
     pub rules: Arc<[Arc<Rule>]>,
     /// What becomes of the record's key.
@@ -100,6 +100,55 @@ pub struct Plan {
     pub unlisted: Unlisted,
     /// Where keys come from; present if any rule needs them.
     pub keys: Option<KeySource>,
+    /// What of this is not in the cache because of other tenants' records.
+    pub own: Own,
+}
+
+/// Which of its parts a plan shares with few others or none. With thousands of tenants the others are
+/// in the cache, and these are not.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Own {
+    states: Few,
+    rules: Few,
+}
+
+/// Some items of a list, by number: bits. Of the items from number 63 on there are none.
+#[derive(Debug, Default, Clone, Copy)]
+struct Few(u64);
+
+impl Few {
+    /// Those items of a list that few other lists have. There are none if few lists are another.
+    fn of<T>(list: &Arc<[Arc<T>]>) -> Self {
+        /// What so many plans have is used often enough.
+        const MANY: usize = 16;
+        if Arc::strong_count(list) >= MANY {
+            return Self(0);
+        }
+        let few = list.iter().take(63).enumerate();
+        let few = few.filter(|(_, item)| Arc::strong_count(item) < MANY);
+        Self(few.fold(Self::LIST, |few, (number, _)| few | 1 << number))
+    }
+
+    /// The list itself.
+    const LIST: u64 = 1 << 63;
+
+    /// Asks for the memory of the list.
+    fn prefetch<T>(self, list: &[T]) {
+        if self.0 != 0 {
+            prefetch(list);
+        }
+    }
+
+    /// Gives each of the items, in a list that is in memory.
+    fn each<T>(self, list: &[Arc<T>], each: impl Fn(&T)) {
+        let mut left = self.0 & !Self::LIST;
+        while left != 0 {
+            if let Some(item) = list.get(left.trailing_zeros() as usize) {
+                each(item);
+            }
+            left &= left - 1;
+        }
+    }
 }
 
 impl Plan {
@@ -107,23 +156,22 @@ impl Plan {
     /// [`Plan::PREFETCHES`] steps reads what the one before asked for, so between two of them there
     /// has to be time.
     pub(crate) fn prefetch(&self, step: usize) {
+        let (Self { rules, .. }, states, own) = (self, self.paths.states(), self.own);
         match step {
             0 => {
-                prefetch(std::slice::from_ref(&*self.paths));
-                prefetch(&self.rules);
+                own.states.prefetch(states);
+                own.rules.prefetch(rules);
             }
             1 => {
-                self.paths.prefetch();
-                let rules = self.rules.iter().take(PREFETCHED_MAX);
-                rules.for_each(|rule| prefetch(std::slice::from_ref(&**rule)));
+                own.states.each(states, |state| prefetch(std::slice::from_ref(state)));
+                own.rules.each(rules, |rule| prefetch(std::slice::from_ref(rule)));
             }
-            2 => self.paths.prefetch_states(),
-            _ => self.paths.prefetch_tables(),
+            _ => own.states.each(states, State::prefetch_table),
         }
     }
 
     /// How many steps [`Plan::prefetch`] has.
-    pub(crate) const PREFETCHES: usize = 4;
+    pub(crate) const PREFETCHES: usize = 3;
 
     /// How many rules its author wrote.
     #[must_use]
@@ -163,7 +211,10 @@ impl Policies {
     ///
     /// # Errors
     /// The name of a tenant that has two.
-    pub fn of(plans: Vec<Plan>) -> Result<Self, Arc<str>> {
+    pub fn of(mut plans: Vec<Plan>) -> Result<Self, Arc<str>> {
+        for plan in &mut plans {
+            plan.own = Own { states: Few::of(plan.paths.states()), rules: Few::of(&plan.rules) };
+        }
         let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
         let mut all = Self { generation, ..Self::default() };
         all.by_tenant = Tenants::of(&plans)?;
@@ -220,17 +271,14 @@ impl Policies {
     }
 }
 
-/// Of so many rules the memory is asked for: more would push out what was asked for first.
-const PREFETCHED_MAX: usize = 16;
-
 /// What plans have in common. Thousands of tenants have the same rules; held once they stay in the
 /// processor's cache, where 10,000 copies made every record wait for memory (0.26 of one tenant's
 /// speed).
 #[derive(Debug, Default)]
 pub struct Alike {
-    paths: Known<Paths>,
+    paths: Known<[Arc<State>]>,
     states: Known<State>,
-    lists: Known<[Arc<Rule>]>,
+    rule_lists: Known<[Arc<Rule>]>,
     rules: Known<Rule>,
 }
 
@@ -242,22 +290,23 @@ impl Alike {
     pub fn share(&mut self, plan: &mut Plan) {
         self.share_paths(&mut plan.paths);
         if let OnKey::Within(paths) = &mut plan.key {
-            self.share_paths(paths);
+            self.share_paths(Arc::make_mut(paths));
         }
         Arc::make_mut(&mut plan.rules).iter_mut().for_each(|rule| share(&mut self.rules, rule));
-        share(&mut self.lists, &mut plan.rules);
+        share(&mut self.rule_lists, &mut plan.rules);
     }
 
-    fn share_paths(&mut self, paths: &mut Arc<Paths>) {
-        Arc::make_mut(paths).states_mut().for_each(|state| share(&mut self.states, state));
-        share(&mut self.paths, paths);
+    fn share_paths(&mut self, paths: &mut Paths) {
+        let states = paths.states_mut();
+        Arc::make_mut(states).iter_mut().for_each(|state| share(&mut self.states, state));
+        share(&mut self.paths, states);
     }
 
     /// Lets go of what no plan has any more.
     pub fn forget_unused(&mut self) {
         self.paths.retain(|paths| Arc::strong_count(paths) > 1);
         self.states.retain(|state| Arc::strong_count(state) > 1);
-        self.lists.retain(|list| Arc::strong_count(list) > 1);
+        self.rule_lists.retain(|list| Arc::strong_count(list) > 1);
         self.rules.retain(|rules| Arc::strong_count(rules) > 1);
     }
 }

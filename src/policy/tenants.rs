@@ -131,13 +131,13 @@ impl Tenants {
 mod tests {
     use super::*;
     use crate::format::paths::Paths;
-    use crate::policy::{OnKey, Policies, Unlisted};
+    use crate::policy::{OnKey, Own, Policies, Unlisted};
 
     fn plan(tenant: &str) -> Plan {
         Plan {
             tenant: tenant.into(),
             version: 1,
-            paths: Paths::compile(&[]).unwrap().into(),
+            paths: Paths::compile(&[]).unwrap(),
             rules: [].into(),
             key: OnKey::Nobody,
             header_rules: Vec::new(),
@@ -145,6 +145,7 @@ mod tests {
             subjects: None,
             unlisted: Unlisted::Keep,
             keys: None,
+            own: Own::default(),
         }
     }
 

@@ -434,7 +434,7 @@ fn count(lanes: usize) -> i64 {
 mod tests {
     use super::*;
     use crate::format::paths::Paths;
-    use crate::policy::{OnKey, OnMismatch, Rule, Unlisted};
+    use crate::policy::{OnKey, OnMismatch, Own, Rule, Unlisted};
     use crate::transform::Transform;
 
     fn plan(tenant: &str, rules: usize) -> Plan {
@@ -446,7 +446,7 @@ mod tests {
         Plan {
             tenant: tenant.into(),
             version: 3,
-            paths: Paths::compile(&[]).unwrap().into(),
+            paths: Paths::compile(&[]).unwrap(),
             rules: (0..rules).map(rule).map(Arc::new).collect(),
             key: OnKey::Nobody,
             header_rules: Vec::new(),
@@ -454,6 +454,7 @@ mod tests {
             subjects: None,
             unlisted: Unlisted::Keep,
             keys: None,
+            own: Own::default(),
         }
     }
 

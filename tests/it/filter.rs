@@ -6,7 +6,7 @@ use limpid::engine::Limits;
 use limpid::error::{Reason, Result};
 use limpid::filter::{Job, Source, Summary, filter};
 use limpid::format::paths::{OnContainer, Paths, RulePath, Segment};
-use limpid::policy::{OnKey, OnMismatch, Plan, Policies, Rule, Unlisted};
+use limpid::policy::{OnKey, OnMismatch, Own, Plan, Policies, Rule, Unlisted};
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, Cursor, Read, Write};
@@ -28,14 +28,15 @@ fn policies() -> Arc<Policies> {
     let plan = Plan {
         tenant: "acme".into(),
         version: 1,
-        paths: Paths::compile(&[path]).unwrap().into(),
-        rules: [rule].into(),
+        paths: Paths::compile(&[path]).unwrap(),
+        rules: [Arc::new(rule)].into(),
         key: OnKey::Nobody,
         header_rules: Vec::new(),
         conditions: None,
         subjects: None,
         unlisted: Unlisted::Keep,
         keys: None,
+        own: Own::default(),
     };
     Arc::new(Policies::new(vec![plan]).unwrap())
 }

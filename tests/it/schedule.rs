@@ -10,7 +10,7 @@ use limpid::lane::{
     TopicId,
 };
 use limpid::memory::{Arrived, Chance, Cluster, Fault, Fetched, Member, Stored, Weather};
-use limpid::policy::{OnKey, Plan, Policies, Unlisted};
+use limpid::policy::{OnKey, Own, Plan, Policies, Unlisted};
 use limpid::quarantine::Sealed;
 use limpid::reload::InForce;
 use limpid::run::{Pump, Routes, Tools};
@@ -304,7 +304,7 @@ fn policies() -> Policies {
     let plan = Plan {
         tenant: "acme".into(),
         version: 1,
-        paths: Paths::compile(&[]).unwrap().into(),
+        paths: Paths::compile(&[]).unwrap(),
         rules: [].into(),
         key: OnKey::Nobody,
         header_rules: Vec::new(),
@@ -312,6 +312,7 @@ fn policies() -> Policies {
         subjects: None,
         unlisted: Unlisted::Keep,
         keys: None,
+        own: Own::default(),
     };
     Policies::new(vec![plan]).unwrap()
 }

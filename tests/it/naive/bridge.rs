@@ -10,11 +10,12 @@ use limpid::error::Reason;
 use limpid::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment, Strictness};
 use limpid::keys::{Epoch, EpochKeys, KeySource, Purpose, Purposes, Secret, Secrets};
 use limpid::policy::{
-    Decides, Fields, HeaderName, OnKey, OnMismatch, Plan, Policies, Rule, parse_path,
+    Decides, Fields, HeaderName, OnKey, OnMismatch, Own, Plan, Policies, Rule, parse_path,
 };
 use limpid::record::{Raw, Record};
 use limpid::scan::Scanner;
 use limpid::transform::{self, Arg, Constant, Kind, Param, Transform};
+use std::sync::Arc;
 
 /// The secret of all made policies.
 const SECRET: [u8; 32] = *b"a secret that keeps no secret :)";
@@ -87,7 +88,7 @@ pub fn plan_for(tenant: &str, policy: &Policy) -> Option<Plan> {
     Some(Plan {
         tenant: tenant.into(),
         version: 1,
-        paths: compiled(&paths, 0, policy.base, &strictness)?.into(),
+        paths: compiled(&paths, 0, policy.base, &strictness)?,
         rules: rules.into_iter().map(Arc::new).collect(),
         key,
         header_rules,
@@ -95,6 +96,7 @@ pub fn plan_for(tenant: &str, policy: &Policy) -> Option<Plan> {
         subjects: subjects(policy).map(Into::into),
         unlisted: policy.unlisted,
         keys: Some(KeySource::new(secret, tenant, Epoch::every_ms(EPOCH_MS)).with(every_purpose())),
+        own: Own::default(),
     })
 }
 
