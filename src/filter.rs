@@ -25,7 +25,11 @@
 //! - memory-mapped files and a thread pool over ranges: faster on one huge file, useless on pipes and
 //!   compressed input, and the page cache then is the memory bound;
 //! - a thread that reads, the caller's that writes, and channels of blocks between them and the workers:
-//!   each block goes through the caches of three cores. FIGURES
+//!   blocks pass through three cores' caches, and are waited for. With records' outcomes asked for one
+//!   by one and copied to the output, and buffers zeroed before each read, a CPU second gave 0.75 of the
+//!   kernel's own bytes; so it gives 0.86 (benches/filter.sh's file, middle of five, in turns);
+//! - other sizes of blocks: from 64 to 512 KiB all take the same CPU time, 32 KiB 5 % more. Nor does it
+//!   matter where in a page a read begins.
 //!
 //! Invariant: nothing but [`CleanLines`], which only the engine makes, is written.
 
@@ -45,8 +49,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// A block's size unless many threads share the memory. Input and output of a block stay in a core's
-/// second-level cache.
+/// A block's size unless many threads share the memory.
 const BLOCK_BYTES_MAX: usize = 256 << 10;
 
 /// Bytes that all blocks may hold together, in and out, giants aside.
