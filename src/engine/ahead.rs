@@ -29,8 +29,9 @@
 //!
 //! Tried and thrown away: asking for the plan and all that it points to at once, four records ahead, was
 //! slower than not asking (1,619 ns alike became 1,809): to ask for what stands behind a pointer is to wait
-//! for the pointer. Copying what is a plan's own to memory side by side when policies are put in force:
-//! the allocator puts it into whatever holes there are, and nothing was gained.
+//! for the pointer. Putting what is each plan's own side by side when policies are put in force gained
+//! nothing (0.78 of one tenant's speed before and after): neither by the allocator, which used whatever holes
+//! there were, nor packed into one table of states for all, whose numbers a list for each plan held.
 
 use super::tenant::Whose;
 use super::{Batch, Route, guarded};
