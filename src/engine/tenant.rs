@@ -7,6 +7,7 @@ use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
 use crate::format::{Container, Out, Scalar};
 use crate::policy::Policies;
 use crate::record::{Headers, Raw, Record};
+use crate::scan::prefetch;
 use std::sync::Arc;
 
 /// Where the name of a record's tenant stands.
@@ -84,7 +85,7 @@ impl Whose<'_> {
     /// Asks for what [`Self::slot`] looks at.
     pub(super) fn prefetch(self, policies: &Policies) {
         if let Self::Named(Some(name)) = self {
-            policies.prefetch_slot(name);
+            prefetch(policies.seat(name));
         }
     }
 }

@@ -2,10 +2,9 @@
 
 use super::conditions::Conditions;
 use super::fields::Fields;
-use super::tenants::Tenants;
+use super::tenants::{Seat, Tenants};
 use crate::format::paths::{Paths, RuleId, State};
 use crate::keys::KeySource;
-use crate::scan::prefetch;
 use crate::transform::Transform;
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -108,13 +107,13 @@ pub struct Plan {
 /// in the cache, and these are not.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Own {
-    states: Few,
-    rules: Few,
+    pub(crate) states: Few,
+    pub(crate) rules: Few,
 }
 
 /// Some items of a list, by number: bits. Of the items from number 63 on there are none.
 #[derive(Debug, Default, Clone, Copy)]
-struct Few(u64);
+pub(crate) struct Few(u64);
 
 impl Few {
     /// Those items of a list that few other lists have. There are none if few lists are another.
@@ -132,15 +131,13 @@ impl Few {
     /// The list itself.
     const LIST: u64 = 1 << 63;
 
-    /// Asks for the memory of the list.
-    fn prefetch<T>(self, list: &[T]) {
-        if self.0 != 0 {
-            prefetch(list);
-        }
+    /// The list, if it is itself of few.
+    pub(crate) const fn list<T>(self, list: &[T]) -> &[T] {
+        if self.0 == 0 { &[] } else { list }
     }
 
-    /// Gives each of the items, in a list that is in memory.
-    fn each<T>(self, list: &[Arc<T>], each: impl Fn(&T)) {
+    /// Gives each of the items.
+    pub(crate) fn each<T>(self, list: &[Arc<T>], each: impl Fn(&T)) {
         let mut left = self.0 & !Self::LIST;
         while left != 0 {
             if let Some(item) = list.get(left.trailing_zeros() as usize) {
@@ -152,27 +149,6 @@ impl Few {
 }
 
 impl Plan {
-    /// Asks for the memory that a record will need, the plan itself being there. Each of the
-    /// [`Plan::PREFETCHES`] steps reads what the one before asked for, so between two of them there
-    /// has to be time.
-    pub(crate) fn prefetch(&self, step: usize) {
-        let (Self { rules, .. }, states, own) = (self, self.paths.states(), self.own);
-        match step {
-            0 => {
-                own.states.prefetch(states);
-                own.rules.prefetch(rules);
-            }
-            1 => {
-                own.states.each(states, |state| prefetch(std::slice::from_ref(state)));
-                own.rules.each(rules, |rule| prefetch(std::slice::from_ref(rule)));
-            }
-            _ => own.states.each(states, State::prefetch_table),
-        }
-    }
-
-    /// How many steps [`Plan::prefetch`] has.
-    pub(crate) const PREFETCHES: usize = 3;
-
     /// How many rules its author wrote.
     #[must_use]
     pub fn rules_written(&self) -> usize {
@@ -235,9 +211,9 @@ impl Policies {
         self.by_tenant.find(tenant, |slot| &self.plans[slot].tenant)
     }
 
-    /// Asks for the memory that [`Policies::slot`] looks at, of whatever name.
-    pub fn prefetch_slot(&self, tenant: &[u8]) {
-        self.by_tenant.prefetch(tenant);
+    /// Where [`Policies::slot`] looks first.
+    pub(crate) fn seat(&self, tenant: &[u8]) -> &[Seat] {
+        self.by_tenant.seat(tenant)
     }
 
     /// The plan in a slot that [`Policies::slot`] gave.

@@ -9,7 +9,6 @@
 //! longer than those do.
 
 use super::plan::Plan;
-use crate::scan::prefetch;
 use std::sync::Arc;
 
 /// From names to slots: open addressing, less than two thirds full.
@@ -21,7 +20,7 @@ pub(super) struct Tenants {
 
 #[derive(Debug, Clone, Copy)]
 #[repr(align(32))] // none of them in two lines
-struct Seat {
+pub(crate) struct Seat {
     name: Ends,
     /// [`EMPTY`]: nobody's.
     slot: u32,
@@ -103,13 +102,11 @@ impl Tenants {
         (seat.slot != EMPTY).then_some(seat.slot as usize)
     }
 
-    /// Asks for the line of memory where a name is looked for first.
+    /// The seat where a name is looked for first, if there is any.
     #[inline]
-    pub(super) fn prefetch(&self, name: &[u8]) {
-        if !self.seats.is_empty() {
-            let at = Ends::of(name).hash() & (self.seats.len() - 1);
-            prefetch(&self.seats[at..=at]);
-        }
+    pub(super) fn seat(&self, name: &[u8]) -> &[Seat] {
+        let at = Ends::of(name).hash() & self.seats.len().wrapping_sub(1);
+        self.seats.get(at..=at).unwrap_or_default()
     }
 
     /// The seat of that name that `is` the right one, or the free one where it would be.
