@@ -1,52 +1,59 @@
 //! `limpid filter` without its arguments: lines of raw records in, lines of clean records out.
 //!
 //! The problem: use every core, keep the order of the lines, and hold a bounded amount of memory
-//! whatever the input looks like. So the input is cut at newlines into blocks of a quarter of a mebibyte;
-//! block n goes to worker n modulo their number, and the writer takes the results in the same
-//! turn. Order follows from that, without sequence numbers or a heap that sorts. The blocks
-//! themselves are the back-pressure: there is a fixed number of them, the writer hands them back
-//! to the reader, and a reader without a block waits.
+//! whatever the input looks like. So the input is cut at newlines into blocks, and every worker does
+//! all of a block: it reads it when nobody else reads, and is told the block's turn; cleans it; and
+//! hands in the clean lines. Who hands in while nobody writes writes whatever is next in turn, until
+//! what is next is not there. Nobody waits for another's block, and a block's bytes are read, cleaned
+//! and, most often, written by one core while they are in its cache.
 //!
 //! ```text
-//!             ┌──▶ worker 0 ──┐
-//!   reader ───┼──▶ worker 1 ──┼──▶ writer (the caller's thread)
-//!     ▲       └──▶ worker 2 ──┘      │
-//!     └───────── empty blocks ◀──────┘
+//!           ┌──▶ worker 0 ──┐
+//!   input ──┤──▶ worker 1 ──├──▶ clean lines by turn ──▶ output
+//!     ▲     └──▶ worker 2 ──┘            │
+//!     └──── room: so many turns ◀────────┘
 //! ```
 //!
-//! A line that doesn't fit a block makes its block grow, up to the limit on a record. Such a giant
-//! travels alone: the reader first waits for all other blocks to come back, and for the giant
-//! itself before it goes on. That bounds the memory by blocks and one giant, not by blocks that
-//! have all grown. A line beyond the limit is not kept: it is skipped and counted.
+//! The back-pressure: a block is read only if fewer than a fixed number are read and not yet written.
 //!
-//! The rejected alternative: memory-mapped files and a thread pool over ranges. Faster on one huge
-//! file, useless on pipes and compressed input, and the page cache then is the memory bound.
+//! A line that doesn't fit a block is a giant, up to the limit on a record. It is read on in a buffer of
+//! which there is one, cleaned and written when all before it is, and nothing is read meanwhile. That
+//! bounds the memory by blocks and one giant, not by blocks that have all grown. A line beyond the
+//! limit is not kept: it is skipped and counted.
 //!
-//! Invariant: nothing but the bytes of [`crate::engine::Clean`] values and newlines is written.
+//! Tried and thrown away:
+//! - memory-mapped files and a thread pool over ranges: faster on one huge file, useless on pipes and
+//!   compressed input, and the page cache then is the memory bound;
+//! - a thread that reads, the caller's that writes, and channels of blocks between them and the workers:
+//!   blocks pass through three cores' caches, and are waited for. With records' outcomes asked for one
+//!   by one and copied to the output, and buffers zeroed before each read, a CPU second gave 0.75 of the
+//!   kernel's own bytes; so it gives 0.86 (benches/filter.sh's file, middle of five, in turns);
+//! - other sizes of blocks: from 64 to 512 KiB all take the same CPU time, 32 KiB 5 % more. Nor does it
+//!   matter where in a page a read begins.
+//!
+//! Invariant: nothing but [`CleanLines`], which only the engine makes, is written.
 
-use crate::engine::{Batch, Engine, Limits, Outcome, Route, TenantSource};
+use crate::engine::{Batch, CleanLines, Engine, Limits, Route, RouteTally, TenantSource};
 use crate::error::{Error, Reason, Result};
 use crate::limits::BATCH_RECORDS_MAX;
 use crate::policy::Policies;
 use crate::record::{NO_HEADERS, Raw, Record};
 use memchr::{memchr, memchr_iter, memrchr};
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, BufReader, Cursor, Read, Write};
+use std::mem;
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// A block's size unless many threads share the memory. Input, batch and output of a block stay in
-/// a core's second-level cache; blocks of a mebibyte cost 3% more CPU, and wait longer for each
-/// other on busy cores (benches/filter.sh).
+/// A block's size unless many threads share the memory.
 const BLOCK_BYTES_MAX: usize = 256 << 10;
 
 /// Bytes that all blocks may hold together, in and out, giants aside.
 const BLOCKS_BYTES_MAX: usize = 64 << 20;
-
-/// A worker that has seen a giant lets go of more scratch than this.
-const SCRATCH_BYTES_MAX: usize = 4 << 20;
 
 /// What is to be done to the lines.
 pub struct Job {
@@ -92,6 +99,18 @@ impl Summary {
         self.withheld.iter().sum()
     }
 
+    /// Counts a line that is left out before it is cleaned.
+    fn withhold(&mut self, reason: Reason) {
+        self.records_in += 1;
+        self.withheld[reason as usize] += 1;
+    }
+
+    /// Counts what a batch came to.
+    fn count(&mut self, row: &RouteTally) {
+        let RouteTally { records_in, records_out: clean, withheld, .. } = *row;
+        self.add(&Self { records_in, clean, withheld, broken_pipe: false });
+    }
+
     fn add(&mut self, other: &Self) {
         self.records_in += other.records_in;
         self.clean += other.clean;
@@ -113,185 +132,276 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Cleans the lines of all `sources`, one after the other, into `output`, and calls `each` after
-/// every block that was written.
+/// Cleans the lines of all `sources`, one after the other, into `output`.
 ///
 /// # Errors
 /// An input that can't be opened or read, an output that can't be written. What was written
 /// before is a clean prefix, in whole lines as far as the output took them.
-pub fn filter<S>(
-    job: Job,
-    sources: S,
-    output: &mut impl Write,
-    mut each: impl FnMut(&Summary),
-) -> Result<Summary>
+pub fn filter<S, W>(job: Job, sources: S, output: W) -> Result<Summary>
 where
     S: Iterator<Item = Result<Source>> + Send + 'static,
+    W: Write + Send + 'static,
 {
-    let machine = Machine::start(&Arc::new(job), sources);
-    let mut summary = Summary::default();
-    // Leaving early drops the machine's channels, at which its threads end. They are not waited
-    // for: a reader may sit in a read that never returns.
-    for results in machine.results.iter().cycle() {
-        let mut block = match results.recv().map_err(|_| worker_lost())? {
-            Turn::Block(block) => block,
-            Turn::Skipped => continue,
-            Turn::Failed(error) => return Err(error),
-            Turn::End => break,
-        };
-        match output.write_all(&block.output) {
+    let (tell, told) = channel();
+    let machine = Arc::new(Machine::new(job, sources, output, tell));
+    for _ in 0..machine.job.threads.max(1) {
+        let machine = machine.clone();
+        thread::spawn(move || {
+            if catch_unwind(AssertUnwindSafe(|| machine.work())).is_err() {
+                machine.queue().end(Err(worker_lost()));
+                machine.moved.notify_one();
+            }
+        });
+    }
+    // The workers are not waited for: one may sit in a read that never returns.
+    told.recv().unwrap_or_else(|_| Err(worker_lost()))
+}
+
+/// What the workers share.
+struct Machine<S, W> {
+    job: Job,
+    block_bytes: usize,
+    /// How many blocks may be read and not yet written.
+    blocks: usize,
+    /// Whoever reads holds it.
+    reader: Mutex<Reader<S>>,
+    queue: Mutex<Queue<W>>,
+    /// The queue has moved on, or it is over. Only who reads waits for that.
+    moved: Condvar,
+}
+
+impl<S: Iterator<Item = Result<Source>>, W: Write> Machine<S, W> {
+    fn new(job: Job, sources: S, output: W, tell: Sender<Result<Summary>>) -> Self {
+        // One in each worker, one more each that waits for its turn, and some room.
+        let blocks = 2 * job.threads + 2;
+        // Half of the bytes are for the output side of the blocks.
+        let block_bytes = (BLOCKS_BYTES_MAX / 2 / blocks).clamp(1 << 12, BLOCK_BYTES_MAX);
+        let reader = Mutex::new(Reader::new(sources, block_bytes, job.limits.value_bytes));
+        let queue = Mutex::new(Queue::new(output, tell));
+        Self { job, block_bytes, blocks, reader, queue, moved: Condvar::new() }
+    }
+
+    /// A worker's life.
+    fn work(&self) {
+        let mut cleaner = Cleaner::new(&self.job);
+        let mut block = Block { bytes: vec![0; self.block_bytes], ..Block::default() };
+        while let Some(turn) = self.read(&mut block) {
+            let mut lines = self.queue().spare.pop().unwrap_or_default();
+            cleaner.clean(&self.job, &mut block, &mut lines);
+            self.hand_in(turn, Turn::Lines(lines, mem::take(&mut block.summary)));
+        }
+    }
+
+    /// Reads the next block and gives its turn; nothing when there are no more.
+    fn read(&self, block: &mut Block) -> Option<usize> {
+        // Another's read has panicked if it can't be locked: then it is over, too.
+        let mut reader = self.reader.lock().ok()?;
+        while !reader.ended {
+            let turn = reader.turn;
+            drop(self.wait_until(|queue| turn < queue.turn + self.blocks)?);
+            reader.turn += 1;
+            let last = match reader.fill(block) {
+                Ok(Filled::Lines) => return Some(turn),
+                Ok(Filled::Giant) => {
+                    self.pass_giant(turn, &mut reader, block)?;
+                    continue;
+                }
+                Ok(Filled::Nothing) => Turn::End,
+                Err(error) => Turn::Failed(error),
+            };
+            reader.ended = true;
+            self.hand_in(turn, last);
+        }
+        None
+    }
+
+    /// Reads on the giant that a block begins with, cleans it and writes it, when no other block is on
+    /// its way. Nothing if it is over.
+    fn pass_giant(&self, turn: usize, reader: &mut Reader<S>, block: &Block) -> Option<()> {
+        let is_next = |queue: &Queue<W>| queue.turn == turn && queue.output.is_some();
+        let mut queue = self.wait_until(is_next)?;
+        queue.turn += 1;
+        let mut output = queue.output.take()?;
+        drop(queue);
+        let mut giant = reader.giant.take().unwrap_or_else(|| Giant::new(&self.job));
+        let Giant { block: grown, cleaner, lines } = &mut giant;
+        if let Err(error) = reader.read_giant(block, grown) {
+            self.queue().end(Err(error));
+            return None;
+        }
+        cleaner.clean(&self.job, grown, lines);
+        let mut queue = self.write(&mut output, lines, &grown.summary);
+        lines.clear();
+        queue.output = Some(output);
+        reader.giant = Some(giant);
+        Some(())
+    }
+
+    /// Takes what came of a turn. Writes it and all that waits behind it, unless what is before it
+    /// isn't there, or another worker is writing: then that one will come to it.
+    fn hand_in(&self, turn: usize, outcome: Turn) {
+        let mut queue = self.queue();
+        queue.put(turn, outcome);
+        let Some(mut output) = queue.output.take() else { return };
+        while let Some(outcome) = queue.next() {
+            match outcome {
+                Turn::Lines(mut lines, summary) => {
+                    drop(queue);
+                    queue = self.write(&mut output, &lines, &summary);
+                    lines.clear();
+                    if lines.capacity() <= 2 * self.block_bytes {
+                        queue.spare.push(lines);
+                    }
+                }
+                Turn::Failed(error) => queue.end(Err(error)),
+                Turn::End => queue.end_well(),
+            }
+            self.moved.notify_one();
+        }
+        queue.output = Some(output);
+        self.moved.notify_one();
+    }
+
+    /// Writes the lines whose turn it is.
+    fn write(
+        &self,
+        output: &mut W,
+        lines: &CleanLines,
+        summary: &Summary,
+    ) -> MutexGuard<'_, Queue<W>> {
+        let written = output.write_all(lines.bytes());
+        let mut queue = self.queue();
+        match written {
+            Ok(()) => queue.summary.add(summary),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                summary.broken_pipe = true;
-                return Ok(summary);
+                queue.summary.broken_pipe = true;
+                queue.end_well();
             }
-            written => written.map_err(|error| cannot("write the output", &error))?,
+            Err(error) => queue.end(Err(cannot("write the output", &error))),
         }
-        summary.add(&block.summary);
-        each(&summary);
-        block.clear(machine.block_bytes);
-        // It fails once the reader has reached the end, and needs no more blocks.
-        let _ = machine.empty.send(block);
+        queue
     }
-    Ok(summary)
-}
 
-/// A block of whole lines on its way round.
-#[derive(Default)]
-struct Block {
-    /// Whole lines, the last one perhaps without its newline.
-    input: Vec<u8>,
-    /// How many bytes were sent before them.
-    start: usize,
-    /// Clean lines, written at once.
-    output: Vec<u8>,
-    /// What its lines came to; lines beyond the limit are counted by the reader.
-    summary: Summary,
-}
+    /// Waits until the queue is so; nothing if it is over.
+    fn wait_until(&self, ready: impl Fn(&Queue<W>) -> bool) -> Option<MutexGuard<'_, Queue<W>>> {
+        let waits = |queue: &mut Queue<W>| !queue.is_over() && !ready(queue);
+        let queue = self.moved.wait_while(self.queue(), waits);
+        let queue = queue.unwrap_or_else(PoisonError::into_inner);
+        (!queue.is_over()).then_some(queue)
+    }
 
-impl Block {
-    /// Empties it, and lets go of what a giant made it hold.
-    fn clear(&mut self, block_bytes: usize) {
-        for bytes in [&mut self.input, &mut self.output] {
-            bytes.clear();
-            if bytes.capacity() > 2 * block_bytes {
-                bytes.shrink_to(0);
-            }
-        }
-        self.summary = Summary::default();
+    fn queue(&self) -> MutexGuard<'_, Queue<W>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What a worker is given, or gives, in its turn.
+/// What came of a turn.
 enum Turn {
-    Block(Block),
-    Skipped,
+    Lines(CleanLines, Summary),
     Failed(Error),
     End,
 }
 
-/// The running threads, seen from the writer.
-struct Machine {
-    results: Vec<Receiver<Turn>>,
-    empty: Sender<Block>,
-    block_bytes: usize,
+/// The clean lines on their way out.
+struct Queue<W> {
+    /// The turn to be written next.
+    turn: usize,
+    /// What came of it and of those behind it, as far as that is known.
+    waiting: VecDeque<Option<Turn>>,
+    /// Away while a worker writes.
+    output: Option<W>,
+    /// Memory of lines that were written.
+    spare: Vec<CleanLines>,
+    summary: Summary,
+    /// Who wants to know how it ends; nobody when it is over.
+    tell: Option<Sender<Result<Summary>>>,
 }
 
-impl Machine {
-    fn start<S>(job: &Arc<Job>, sources: S) -> Self
-    where
-        S: Iterator<Item = Result<Source>> + Send + 'static,
-    {
-        let threads = job.threads.max(1);
-        // One block in each worker and one waiting for it, one being filled, one being written.
-        let blocks = 2 * threads + 2;
-        // Half of the bytes are for the output side of the blocks.
-        let block_bytes = (BLOCKS_BYTES_MAX / 2 / blocks).clamp(1 << 12, BLOCK_BYTES_MAX);
-        let (empty, returned) = channel();
-        let (work, results) = (0..threads).map(|_| worker(job, blocks)).unzip();
-        let line_bytes_max = job.limits.value_bytes;
-        let spare = (0..blocks).map(|_| Block::default()).collect();
-        let reader =
-            Reader { work, turn: 0, sent: 0, spare, returned, blocks, block_bytes, line_bytes_max };
-        thread::spawn(move || reader.run(sources));
-        Self { results, empty, block_bytes }
+impl<W> Queue<W> {
+    fn new(output: W, tell: Sender<Result<Summary>>) -> Self {
+        let (waiting, spare, summary) = (VecDeque::new(), Vec::new(), Summary::default());
+        Self { turn: 0, waiting, output: Some(output), spare, summary, tell: Some(tell) }
+    }
+
+    fn put(&mut self, turn: usize, outcome: Turn) {
+        let index = turn - self.turn;
+        if self.waiting.len() <= index {
+            self.waiting.resize_with(index + 1, || None);
+        }
+        self.waiting[index] = Some(outcome);
+    }
+
+    /// Takes what is to be written next, if it is there and it isn't over.
+    fn next(&mut self) -> Option<Turn> {
+        if self.is_over() {
+            return None;
+        }
+        let next = self.waiting.front_mut()?.take()?;
+        self.waiting.pop_front();
+        self.turn += 1;
+        Some(next)
+    }
+
+    fn is_over(&self) -> bool {
+        self.tell.is_none()
+    }
+
+    fn end_well(&mut self) {
+        let summary = mem::take(&mut self.summary);
+        self.end(Ok(summary));
+    }
+
+    fn end(&mut self, outcome: Result<Summary>) {
+        if let Some(tell) = self.tell.take() {
+            // If nobody wants to know, that is fine too.
+            let _ = tell.send(outcome);
+        }
     }
 }
 
-/// Starts a worker; gives its two ends.
-fn worker(job: &Arc<Job>, blocks: usize) -> (SyncSender<Turn>, Receiver<Turn>) {
-    let job = job.clone();
-    let (work, queue) = sync_channel::<Turn>(blocks);
-    let (done, results) = sync_channel(blocks);
-    thread::spawn(move || {
-        let mut cleaner = Cleaner::new(&job);
-        for mut turn in queue {
-            if let Turn::Block(block) = &mut turn {
-                cleaner.clean(block);
-            }
-            if done.send(turn).is_err() {
-                return;
-            }
-        }
-    });
-    (work, results)
+/// A block of whole lines.
+#[derive(Default)]
+struct Block {
+    bytes: Vec<u8>,
+    /// How many of the bytes are the lines, the last one perhaps without its newline.
+    held: usize,
+    /// How many bytes were read before them.
+    start: usize,
+    /// What its lines came to, those beyond the limit too.
+    summary: Summary,
 }
 
-/// A worker's state.
-struct Cleaner<'a> {
-    job: &'a Job,
+/// What a worker cleans with.
+struct Cleaner {
     route: Route,
     engine: Engine,
     batch: Batch,
-    /// Where the lines of the batch stand in the block.
-    lines: Vec<Range<usize>>,
 }
 
-impl<'a> Cleaner<'a> {
-    fn new(job: &'a Job) -> Self {
+impl Cleaner {
+    fn new(job: &Job) -> Self {
         let tenant = TenantSource::Fixed(job.tenant.clone());
         let route = Route { index: 0, tenant, default_tenant: None };
-        let engine = Engine::new(job.limits);
-        Self { job, route, engine, batch: Batch::default(), lines: Vec::new() }
+        Self { route, engine: Engine::new(job.limits), batch: Batch::of_lines() }
     }
 
-    fn clean(&mut self, block: &mut Block) {
-        let mut lines = lines(&block.input);
+    fn clean(&mut self, job: &Job, block: &mut Block, output: &mut CleanLines) {
+        let input = &block.bytes[..block.held];
+        let mut lines = lines(input);
         loop {
-            self.lines.clear();
-            self.lines.extend(lines.by_ref().take(BATCH_RECORDS_MAX));
-            if self.lines.is_empty() {
-                break;
+            for line in lines.by_ref().take(BATCH_RECORDS_MAX) {
+                let start = block.start + line.start;
+                let record = job.record(&input[line], start);
+                self.engine.clean(&job.policies, &self.route, &record, &mut self.batch);
             }
-            self.clean_batch(&block.input, block.start);
-            self.write_batch(&block.input, &mut block.output, &mut block.summary);
-        }
-        if self.batch.arena_bytes() > SCRATCH_BYTES_MAX {
-            self.engine = Engine::new(self.job.limits);
-            self.batch = Batch::default();
-        }
-    }
-
-    fn clean_batch(&mut self, input: &[u8], start: usize) {
-        self.batch.clear();
-        for line in &self.lines {
-            let record = self.job.record(&input[line.clone()], start + line.start);
-            self.engine.clean(&self.job.policies, &self.route, &record, &mut self.batch);
-        }
-        self.batch.complete();
-    }
-
-    fn write_batch(&self, input: &[u8], output: &mut Vec<u8>, summary: &mut Summary) {
-        for (index, line) in self.lines.iter().enumerate() {
-            let record = self.job.record(&input[line.clone()], line.start);
-            summary.records_in += 1;
-            match self.batch.outcome(index, &record, &self.job.policies) {
-                Outcome::Clean(clean) => {
-                    output.extend_from_slice(clean.value().unwrap_or_default());
-                    output.push(b'\n');
-                    summary.clean += 1;
-                }
-                Outcome::Withheld(withheld) => summary.withheld[withheld.reason as usize] += 1,
+            if self.batch.is_empty() {
+                return;
             }
+            self.batch.complete();
+            for row in &self.batch.tally().routes {
+                block.summary.count(row);
+            }
+            self.batch.move_lines(output);
         }
     }
 }
@@ -327,136 +437,134 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// Why the reader stops before its end.
-enum Stop {
-    /// Nobody takes blocks any more.
-    Unwanted,
-    /// An input failed.
-    Failed(Error),
+/// What a block was filled with.
+enum Filled {
+    Lines,
+    /// The beginning of a line that it can't hold.
+    Giant,
+    /// There is no input left.
+    Nothing,
 }
 
-type Going<T> = std::result::Result<T, Stop>;
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-/// The reader's thread.
-struct Reader {
-    work: Vec<SyncSender<Turn>>,
-    /// How many turns were given.
+/// What reads the inputs, one after the other.
+struct Reader<S> {
+    sources: S,
+    input: Option<Input>,
+    /// The line of the input whose end hasn't come yet; shorter than a block.
+    begun: Vec<u8>,
+    /// The turn of what is read next.
     turn: usize,
-    /// How many bytes were sent.
+    /// Nothing is to be read any more.
+    ended: bool,
+    /// How many bytes were given out.
     sent: usize,
-    /// Empty blocks at hand.
-    spare: Vec<Block>,
-    /// Empty blocks on their way back.
-    returned: Receiver<Block>,
-    /// How many blocks there are.
-    blocks: usize,
     block_bytes: usize,
     line_bytes_max: usize,
+    /// Kept, as what a thread gives back may stay with it: each thread could then hold one.
+    giant: Option<Giant>,
 }
 
-impl Reader {
-    fn run<S: Iterator<Item = Result<Source>>>(mut self, mut sources: S) {
-        let last = match sources.try_for_each(|source| self.read(source?)) {
-            Ok(()) => Turn::End,
-            Err(Stop::Failed(error)) => Turn::Failed(error),
-            Err(Stop::Unwanted) => return,
-        };
-        // If nobody wants to know, that is fine too.
-        let _ = self.give(last);
-    }
+/// What a giant is read and cleaned in.
+struct Giant {
+    block: Block,
+    cleaner: Cleaner,
+    lines: CleanLines,
+}
 
-    /// Sends all lines of one source on.
-    fn read(&mut self, source: Source) -> Going<()> {
-        let mut input = Input::open(source)?;
-        let mut ended = false;
-        while !ended {
-            let mut block = self.empty_block()?;
-            ended = self.fill(&mut block, &mut input)?;
-            block.start = self.sent;
-            self.sent += block.input.len();
-            if block.input.is_empty() && block.summary.records_in == 0 {
-                self.spare.push(block);
-            } else if block.input.len() > self.block_bytes {
-                self.send_alone(block)?;
-            } else {
-                self.give(Turn::Block(block))?;
-            }
+impl Giant {
+    fn new(job: &Job) -> Self {
+        let (block, lines) = (Block::default(), CleanLines::default());
+        Self { block, cleaner: Cleaner::new(job), lines }
+    }
+}
+
+impl<S: Iterator<Item = Result<Source>>> Reader<S> {
+    fn new(sources: S, block_bytes: usize, line_bytes_max: usize) -> Self {
+        Self {
+            sources,
+            input: None,
+            begun: Vec::new(),
+            turn: 0,
+            ended: false,
+            sent: 0,
+            block_bytes,
+            line_bytes_max,
+            giant: None,
         }
-        Ok(())
     }
 
-    /// Fills a block with whole lines; true at the input's end. What follows the last newline
-    /// waits in the input for the next block.
-    fn fill(&self, block: &mut Block, input: &mut Input) -> Going<bool> {
-        block.input.append(&mut input.begun);
+    /// Fills a block with whole lines of one input. What follows the last newline begins the next
+    /// block.
+    fn fill(&mut self, block: &mut Block) -> Result<Filled> {
+        let input = match &mut self.input {
+            Some(input) => input,
+            None => match self.sources.next() {
+                Some(source) => self.input.insert(Input::open(source?)?),
+                None => return Ok(Filled::Nothing),
+            },
+        };
+        block.bytes[..self.begun.len()].copy_from_slice(&self.begun);
+        block.held = self.begun.len();
+        self.begun.clear();
         loop {
-            let from = block.input.len();
-            if input.read(&mut block.input, self.room(from))? == 0 {
-                return Ok(true);
+            let from = block.held;
+            let read = input.read(&mut block.bytes[from..])?;
+            if read == 0 {
+                self.input = None;
+                break;
             }
-            input.skip(&mut block.input, from);
-            match memrchr(b'\n', &block.input) {
-                Some(newline) if input.live || block.input.len() >= self.block_bytes => {
-                    input.begun.extend_from_slice(&block.input[newline + 1..]);
-                    block.input.truncate(newline + 1);
-                    return Ok(false);
+            block.held += read;
+            input.skip(block, from);
+            let is_full = block.held == block.bytes.len();
+            match memrchr(b'\n', &block.bytes[..block.held]) {
+                Some(newline) if input.live || is_full => {
+                    self.begun.extend_from_slice(&block.bytes[newline + 1..block.held]);
+                    block.held = newline + 1;
+                    break;
                 }
-                // One more for a carriage return, which is no part of the line.
-                None if block.input.len() > self.line_bytes_max + 1 => {
-                    block.input.clear();
-                    block.summary.records_in += 1;
-                    block.summary.withheld[Reason::Limits as usize] += 1;
-                    input.skipping = true;
-                }
+                None if is_full => return Ok(Filled::Giant),
                 _ => {}
             }
         }
+        self.give_out(block);
+        Ok(Filled::Lines)
     }
 
-    /// How much to read into a block that holds so much: what is left of it, or another block's
-    /// worth if one line fills it, never much more than the limit.
-    fn room(&self, held: usize) -> usize {
-        match self.block_bytes.saturating_sub(held) {
-            0 => (self.line_bytes_max + 2).saturating_sub(held).clamp(1, self.block_bytes),
-            left => left,
+    /// Reads on the giant that a block begins with, up to its end or the limit.
+    fn read_giant(&mut self, begins: &Block, block: &mut Block) -> Result<()> {
+        block.summary = Summary::default();
+        block.bytes.clear();
+        block.bytes.extend_from_slice(&begins.bytes[..begins.held]);
+        while let Some(input) = &mut self.input {
+            let from = block.bytes.len();
+            // One more for a carriage return, which is no part of the line, and one for the newline.
+            let room = (self.line_bytes_max + 2).saturating_sub(from).min(self.block_bytes);
+            if room == 0 {
+                block.bytes.clear();
+                block.summary.withhold(Reason::Limits);
+                input.skipping = true;
+                break;
+            }
+            block.bytes.resize(from + room, 0);
+            let read = input.read(&mut block.bytes[from..])?;
+            block.bytes.truncate(from + read);
+            if read == 0 {
+                self.input = None;
+            }
+            if let Some(newline) = memrchr(b'\n', &block.bytes[from..]) {
+                self.begun.extend_from_slice(&block.bytes[from + newline + 1..]);
+                block.bytes.truncate(from + newline + 1);
+                break;
+            }
         }
-    }
-
-    fn give(&mut self, turn: Turn) -> Going<()> {
-        let worker = self.turn % self.work.len();
-        self.turn += 1;
-        self.work[worker].send(turn).map_err(|_| Stop::Unwanted)
-    }
-
-    /// Sends a giant when no other block is on its way, and waits until it is back. Always to the
-    /// first worker: what a thread has once held, the allocator keeps for it.
-    fn send_alone(&mut self, block: Block) -> Going<()> {
-        self.await_spare(self.blocks - 1)?;
-        while !self.turn.is_multiple_of(self.work.len()) {
-            self.give(Turn::Skipped)?;
-        }
-        self.give(Turn::Block(block))?;
-        self.await_spare(self.blocks)
-    }
-
-    fn await_spare(&mut self, blocks: usize) -> Going<()> {
-        while self.spare.len() < blocks {
-            self.spare.push(self.returned.recv().map_err(|_| Stop::Unwanted)?);
-        }
+        block.held = block.bytes.len();
+        self.give_out(block);
         Ok(())
     }
 
-    fn empty_block(&mut self) -> Going<Block> {
-        match self.spare.pop() {
-            Some(block) => Ok(block),
-            None => self.returned.recv().map_err(|_| Stop::Unwanted),
-        }
+    fn give_out(&mut self, block: &mut Block) {
+        block.start = self.sent;
+        self.sent += block.held;
     }
 }
 
@@ -465,8 +573,6 @@ struct Input {
     name: String,
     reader: Box<dyn Read + Send>,
     live: bool,
-    /// The line whose end hasn't come yet.
-    begun: Vec<u8>,
     /// Is the rest of a line beyond the limit still to come?
     skipping: bool,
 }
@@ -477,50 +583,40 @@ impl Input {
         let (reader, compressed) =
             decompressed(reader).map_err(|error| cannot(&format!("read {name}"), &error))?;
         let live = live && !compressed;
-        Ok(Self { name, reader, live, begun: Vec::new(), skipping: false })
+        Ok(Self { name, reader, live, skipping: false })
     }
 
-    /// Reads up to `room` bytes: all of them, unless the input ends or is live; 0 at its end.
-    fn read(&mut self, into: &mut Vec<u8>, room: usize) -> Result<usize> {
-        let read = if self.live {
-            read_once(&mut self.reader, into, room.min(LIVE_BYTES))
-        } else {
-            into.reserve_exact(room);
-            self.reader.by_ref().take(room as u64).read_to_end(into)
-        };
-        read.map_err(|error| cannot(&format!("read {}", self.name), &error))
+    /// Fills `into`, unless the input ends before, or is live: then with what is there. 0 at its end.
+    fn read(&mut self, into: &mut [u8]) -> Result<usize> {
+        let mut filled = 0;
+        while filled < into.len() {
+            match self.reader.read(&mut into[filled..]) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(cannot(&format!("read {}", self.name), &error)),
+            }
+            if self.live {
+                break;
+            }
+        }
+        Ok(filled)
     }
 
     /// Takes the rest of a line beyond the limit out of what was read from `from` on.
-    fn skip(&mut self, bytes: &mut Vec<u8>, from: usize) {
+    fn skip(&mut self, block: &mut Block, from: usize) {
         if !self.skipping {
             return;
         }
-        match memchr(b'\n', &bytes[from..]) {
+        match memchr(b'\n', &block.bytes[from..block.held]) {
             Some(newline) => {
-                bytes.drain(from..=from + newline);
+                block.bytes.copy_within(from + newline + 1..block.held, from);
+                block.held -= newline + 1;
                 self.skipping = false;
             }
-            None => bytes.truncate(from),
+            None => block.held = from,
         }
     }
-}
-
-/// What a pipe holds on Linux: more can't come at once.
-const LIVE_BYTES: usize = 64 << 10;
-
-/// Reads what is there, waiting only if nothing is.
-fn read_once(reader: &mut impl Read, into: &mut Vec<u8>, room: usize) -> io::Result<usize> {
-    let from = into.len();
-    into.resize(from + room, 0);
-    let read = loop {
-        match reader.read(&mut into[from..]) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            read => break read,
-        }
-    };
-    into.truncate(from + *read.as_ref().unwrap_or(&0));
-    read
 }
 
 /// Undoes gzip or zstd, known by their first bytes; also says whether there was any to undo.

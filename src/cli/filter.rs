@@ -55,8 +55,8 @@ pub fn main(args: Args) -> Result<ExitCode> {
         threads: args.threads.map_or_else(cores, usize::from),
     };
     let bar = inputs.bar();
-    let mut output = duplicate(io::stdout(), "standard output")?;
-    let done = filter(job, inputs.sources(&bar), &mut output, |_| {});
+    let output = duplicate(io::stdout(), "standard output")?;
+    let done = filter(job, inputs.sources(&bar), output);
     bar.finish_and_clear();
     Ok(told(&done?))
 }

@@ -5,7 +5,7 @@
 //! may send straight from here, without a copy.
 
 use super::edit::Edited;
-use super::{RuleTally, Tally};
+use super::{RouteTally, RuleTally, Tally};
 use crate::error::Reason;
 use crate::format::Out;
 use crate::format::json::Edit;
@@ -79,6 +79,29 @@ impl Headers for EditedHeaders<'_> {
     }
 }
 
+/// Clean values as lines, each with its newline. Only the engine makes them.
+#[derive(Default)]
+pub struct CleanLines(Vec<u8>);
+
+impl CleanLines {
+    /// The lines, one after the other.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Bytes of memory that they hold.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
+    /// Empties them, keeping their memory.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
 /// A record that must not be published.
 #[derive(Debug, Clone, Copy)]
 pub struct Withheld<'a> {
@@ -109,6 +132,8 @@ pub struct Batch {
     waiting: Waiting,
     /// How many of them are of records before the open one.
     waiting_before: usize,
+    /// A newline stands behind each clean value.
+    is_lines: bool,
 }
 
 /// A record's parts, as ranges of the arena.
@@ -138,6 +163,12 @@ struct EditedHeader {
 }
 
 impl Batch {
+    /// One whose clean values are to be lines: see [`Batch::move_lines`].
+    #[must_use]
+    pub fn of_lines() -> Self {
+        Self { is_lines: true, ..Self::default() }
+    }
+
     /// Empties it, keeping its memory.
     pub fn clear(&mut self) {
         self.arena.clear();
@@ -177,6 +208,25 @@ impl Batch {
         self.waiting.hash(|place, hash| {
             arena[place..place + HASH_CHARS].copy_from_slice(&spell_hash(hash));
         });
+    }
+
+    /// Puts the clean values, in their order, behind `lines`, and empties the batch. Nothing is copied if
+    /// `lines` is empty: then the two exchange their memory.
+    ///
+    /// # Panics
+    /// Unless [`Batch::complete`] came before, the batch is one [`Batch::of_lines`], and no key or
+    /// header was written to it.
+    pub fn move_lines(&mut self, lines: &mut CleanLines) {
+        assert!(self.is_lines && self.waiting.is_empty(), "lines that are complete");
+        let values = |row: &RouteTally| row.bytes_out + row.records_out - row.tombstones;
+        let bytes: u64 = self.tally.routes.iter().map(values).sum();
+        assert_eq!(self.arena.len() as u64, bytes, "nothing but values and newlines");
+        if lines.0.is_empty() {
+            std::mem::swap(&mut self.arena, &mut lines.0);
+        } else {
+            lines.0.extend_from_slice(&self.arena);
+        }
+        self.clear();
     }
 
     /// What became of record number `index`; `record` and `policies` are the ones given to
@@ -256,6 +306,9 @@ impl Batch {
             }
         }
         let bytes_out = self.entry().value.as_ref().map(ExactSizeIterator::len);
+        if self.is_lines && cleaned.is_ok() && bytes_out.is_some() {
+            self.arena.push(b'\n');
+        }
         let row = self.tally.route(route);
         row.records_in += 1;
         row.bytes_in += record.value.map_or(0, Raw::len) as u64;

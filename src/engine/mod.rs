@@ -12,7 +12,7 @@ mod tally;
 mod tenant;
 mod watch;
 
-pub use batch::{Batch, Clean, CleanHeaders, EditedHeaders, Outcome, Withheld};
+pub use batch::{Batch, Clean, CleanHeaders, CleanLines, EditedHeaders, Outcome, Withheld};
 pub use tally::{RouteTally, RuleTally, Tally};
 pub use tenant::{FieldPath, TenantSource};
 pub use watch::{At, Decided, Watch};
@@ -379,6 +379,48 @@ mod tests {
             batch.clear();
             assert_eq!(batch.tally().rules[0].hits, 0);
         }
+    }
+
+    #[test]
+    fn lines_are_the_clean_values_in_order() {
+        let acme = plan("acme", &[("a", Transform::Drop)]);
+        let policies = Policies::new(vec![acme]).unwrap();
+        let tenant = TenantSource::Fixed("acme".into());
+        let route = Route { index: 0, tenant, default_tenant: None };
+        let (mut engine, mut batch) = (Engine::new(Limits::default()), Batch::of_lines());
+        let mut lines = CleanLines::default();
+        let values: [&[u8]; 4] = [br#"{"a":1,"b":2}"#, br#"{"b":3,"a":"#, b"{ }", br#"{"a":"x"}"#];
+        for round in 1..=2 {
+            for value in values {
+                engine.clean(&policies, &route, &record(value, NO_HEADERS), &mut batch);
+            }
+            batch.complete();
+            let outcomes = values.iter().enumerate().filter_map(|(index, value)| {
+                match batch.outcome(index, &record(value, NO_HEADERS), &policies) {
+                    Outcome::Clean(clean) => Some([clean.value().unwrap(), b"\n"].concat()),
+                    Outcome::Withheld(_) => None,
+                }
+            });
+            let wanted = outcomes.collect::<Vec<_>>().concat();
+            batch.move_lines(&mut lines);
+            assert!(batch.is_empty());
+            assert_eq!(lines.bytes(), wanted.repeat(round));
+            assert_eq!(wanted, b"{\"b\":2}\n{ }\n{}\n");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "nothing but values and newlines")]
+    fn keys_that_a_rule_rewrote_are_in_no_line() {
+        let mut acme = plan("acme", &[("a", Transform::Redact(Redact::default()))]);
+        acme.key = OnKey::Whole(0);
+        let policies = Policies::new(vec![acme]).unwrap();
+        let tenant = TenantSource::Fixed("acme".into());
+        let route = Route { index: 0, tenant, default_tenant: None };
+        let (mut engine, mut batch) = (Engine::new(Limits::default()), Batch::of_lines());
+        engine.clean(&policies, &route, &record(b"{}", NO_HEADERS), &mut batch);
+        batch.complete();
+        batch.move_lines(&mut CleanLines::default());
     }
 
     #[test]

@@ -12,9 +12,9 @@ use std::fs;
 use std::io::{self, Cursor, Read, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 
 /// Drops `secret`, keeps the rest.
 fn policies() -> Arc<Policies> {
@@ -49,12 +49,45 @@ fn source(reader: impl Read + Send + 'static) -> Source {
     Source { name: "input".into(), reader: Box::new(reader), live: false }
 }
 
+/// An output that is read afterwards.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Shared {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An output whose writes do this.
+struct Writes<F>(F);
+
+impl<F: FnMut(&[u8]) -> io::Result<usize>> Write for Writes<F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (self.0)(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Filters these inputs, one after the other.
 fn filtered<const N: usize>(job: Job, inputs: [&[u8]; N]) -> (String, Summary) {
     let sources = inputs.map(|input| Ok(source(Cursor::new(input.to_vec()))));
-    let mut output = Vec::new();
-    let summary = filter(job, sources.into_iter(), &mut output, |_| {}).unwrap();
-    (String::from_utf8(output).unwrap(), summary)
+    let output = Shared::default();
+    let summary = filter(job, sources.into_iter(), output.clone()).unwrap();
+    (output.text(), summary)
 }
 
 #[track_caller]
@@ -111,7 +144,7 @@ fn a_damaged_archive_is_an_error_that_names_the_input() {
     let mut archive = zstd::encode_all(&events(3_000)[..], 1).unwrap();
     archive.truncate(archive.len() / 2);
     let sources = [Ok(source(Cursor::new(archive)))];
-    let error = filter(job(2), sources.into_iter(), &mut Vec::new(), |_| {}).unwrap_err();
+    let error = filter(job(2), sources.into_iter(), io::sink()).unwrap_err();
     assert!(error.to_string().starts_with("cannot read input: "), "{error}");
 }
 
@@ -139,6 +172,9 @@ fn lines_of_several_blocks_pass_up_to_the_limit_and_not_beyond() {
         assert_eq!(lengths, [40, limit, 41, 42, 43]);
         assert_eq!(summary.to_string(), "7 in, 5 clean, 2 withheld (limits 2)");
     }
+    let last = line(2 << 20);
+    let (output, _) = filtered(job(2), [last.as_bytes(), b"{}"]);
+    assert!(output == format!("{last}\n{{}}\n"), "the end of the input ends it");
 }
 
 #[test]
@@ -157,7 +193,11 @@ fn a_live_input_is_handed_on_as_it_comes() {
     let live = Source { live: true, ..source(Patient { at: b"", lines, heard }) };
     let sources = [Ok(live)].into_iter();
     // If a line were held back until the next one comes, this would never end.
-    let summary = filter(job(4), sources, &mut Vec::new(), |_| tell.send(()).unwrap()).unwrap();
+    let output = Writes(move |bytes: &[u8]| {
+        tell.send(()).unwrap();
+        Ok(bytes.len())
+    });
+    let summary = filter(job(4), sources, output).unwrap();
     assert_eq!(summary.clean, 3);
 }
 
@@ -177,21 +217,6 @@ impl Read for Patient {
             self.at = self.lines.pop_front().unwrap_or_default();
         }
         self.at.read(into)
-    }
-}
-
-struct Counting {
-    written: Arc<AtomicUsize>,
-}
-
-impl Write for Counting {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.written.fetch_add(bytes.len(), Ordering::SeqCst);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -224,33 +249,29 @@ fn memory_is_bounded_however_long_the_input_is() {
     let (times, bytes) = (200_000_000 / block.len() + 1, block.len());
     let read = Arc::new(AtomicUsize::new(0));
     let input = Repeated { block, left: times, at: 0, read: read.clone() };
-    let mut output = Counting { written: Arc::default() };
-    let written = output.written.clone();
-    let mut most = 0;
-    let counted = filter(job(4), [Ok(source(input))].into_iter(), &mut output, |_| {
+    // Of what was written: all of it, and the most that was read and not yet written.
+    let told = Arc::new(Mutex::new((0, 0)));
+    let tell = told.clone();
+    let output = Writes(move |bytes: &[u8]| {
+        let (written, most) = &mut *tell.lock().unwrap();
         // Nothing is dropped from these events: what was read and not yet written is in memory.
-        let (read, written) = (read.load(Ordering::SeqCst), written.load(Ordering::SeqCst));
-        most = most.max(read - written);
+        *most = read.load(Ordering::SeqCst).saturating_sub(*written).max(*most);
+        *written += bytes.len();
+        Ok(bytes.len())
     });
+    let counted = filter(job(4), [Ok(source(input))].into_iter(), output);
     assert_eq!(counted.unwrap().clean, 12_000 * times as u64);
-    assert_eq!(written.load(Ordering::SeqCst), times * bytes);
-    assert!((1 << 20..16 << 20).contains(&most), "{most} bytes in flight");
+    let (written, most) = *told.lock().unwrap();
+    assert_eq!(written, times * bytes);
+    assert!((256 << 10..4 << 20).contains(&most), "{most} bytes in flight");
 }
 
 #[test]
 fn whoever_reads_the_output_may_leave() {
-    struct Closed;
-    impl Write for Closed {
-        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-            Err(io::ErrorKind::BrokenPipe.into())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    let closed = Writes(|_: &[u8]| Err(io::ErrorKind::BrokenPipe.into()));
     let block = events(2_000);
     let input = Repeated { block, left: usize::MAX, at: 0, read: Arc::default() };
-    let summary = filter(job(2), [Ok(source(input))].into_iter(), &mut Closed, |_| {}).unwrap();
+    let summary = filter(job(2), [Ok(source(input))].into_iter(), closed).unwrap();
     assert!(summary.broken_pipe);
     assert_eq!(summary.withheld[Reason::Malformed as usize], 0);
 }
@@ -259,10 +280,43 @@ fn whoever_reads_the_output_may_leave() {
 fn what_came_before_a_failing_input_is_written() {
     let missing: Result<Source> = Err(limpid::error::Error::usage("b: no such file"));
     let sources = [Ok(source(Cursor::new(b"{\"a\":1}\n".to_vec()))), missing];
-    let mut output = Vec::new();
-    let error = filter(job(2), sources.into_iter(), &mut output, |_| {}).unwrap_err();
+    let output = Shared::default();
+    let error = filter(job(2), sources.into_iter(), output.clone()).unwrap_err();
     assert_eq!(error.to_string(), "b: no such file");
-    assert_eq!(output, b"{\"a\":1}\n");
+    assert_eq!(output.text(), "{\"a\":1}\n");
+}
+
+#[test]
+fn an_output_that_cannot_be_written_ends_it() {
+    let full = Writes(|_: &[u8]| Err(io::ErrorKind::StorageFull.into()));
+    let input = Repeated { block: events(2_000), left: usize::MAX, at: 0, read: Arc::default() };
+    let error = filter(job(3), [Ok(source(input))].into_iter(), full).unwrap_err();
+    assert!(error.to_string().starts_with("cannot write the output: "), "{error}");
+}
+
+#[test]
+fn a_bug_in_a_worker_is_told_and_not_waited_for() {
+    struct Panics;
+    impl Read for Panics {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            panic!("a bug")
+        }
+    }
+    let lost = "a worker thread stopped; the output ends before the input does";
+    let error = filter(job(3), [Ok(source(Panics))].into_iter(), io::sink()).unwrap_err();
+    assert_eq!(error.to_string(), lost);
+    let bug = Writes(|_: &[u8]| panic!("a bug"));
+    let input = Repeated { block: events(2_000), left: usize::MAX, at: 0, read: Arc::default() };
+    let error = filter(job(3), [Ok(source(input))].into_iter(), bug).unwrap_err();
+    assert_eq!(error.to_string(), lost);
+}
+
+#[test]
+fn many_short_lines_share_a_block() {
+    let lines: String = (0..200_000).map(|number| format!("{{\"n\":{number}}}\n{{\n")).collect();
+    let (output, summary) = filtered(job(3), [lines.as_bytes()]);
+    assert!(output == lines.replace("{\n", ""), "all that are JSON, in order");
+    assert_eq!(summary.to_string(), "400000 in, 200000 clean, 200000 withheld (malformed 200000)");
 }
 
 // From here on through the binary.
