@@ -21,6 +21,10 @@
 //! - names compared as two words of eight bytes, not one of sixteen: 894 ns a record, 876 with the one;
 //!   or chosen without a branch: 896 and 884;
 //! - names looked up by their last eight bytes: 7 instructions fewer each, and audit events 1,018 ns, 968 so;
+//! - guessing how the text goes on (`"name":"`) by what came behind the member before in the last record, and
+//!   comparing 32 bytes with it instead of looking the name up: right for 27 of 28 members of web events,
+//!   and as many instructions as the look-up; each guess waits for the one before, which look-ups do not.
+//!   Web events 1,214 ns a record, 1,278 with it, audit events 1,827 and 2,106;
 //! - quotes taken in pairs, and a comma passed with the name behind it: fewer loads and checks, and a member
 //!   that no rule names costs 4 % more.
 //!

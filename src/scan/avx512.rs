@@ -11,7 +11,6 @@ use std::arch::x86_64::{
     _mm512_maskz_compress_epi8, _mm512_movepi8_mask, _mm512_set1_epi8, _mm512_set1_epi32,
     _mm512_storeu_si512,
 };
-use std::mem::MaybeUninit;
 
 #[derive(Clone, Copy)]
 struct Avx512(__m512i);
@@ -25,13 +24,14 @@ impl Block for Avx512 {
     /// By a mask. A copy on the stack is read at once as it was written piece by piece, which the processor
     /// waits for: 11 of 211 ns for web events under an empty policy.
     #[inline(always)]
-    unsafe fn load_part(part: &[u8]) -> Self {
+    unsafe fn load_last(input: &[u8], at: usize) -> (Self, u32) {
+        let part = &input[at..];
         debug_assert!(part.len() < BLOCK);
         let here = (1 << part.len()) - 1;
         // SAFETY: the caller promises AVX-512; only the bytes of `part` are read.
         unsafe {
             let spaces = _mm512_set1_epi8(b' '.cast_signed());
-            Self(_mm512_mask_loadu_epi8(spaces, here, part.as_ptr().cast()))
+            (Self(_mm512_mask_loadu_epi8(spaces, here, part.as_ptr().cast())), 0)
         }
     }
     #[inline(always)]
@@ -60,15 +60,14 @@ impl Block for Avx512 {
         }
     }
     #[inline(always)]
-    unsafe fn offsets(bits: u64, base: u32, slots: &mut [MaybeUninit<u32>; BLOCK]) {
-        // SAFETY: the caller promises AVX-512; the stores stay within the 64 slots, as `part` ends
-        // before the fourth.
+    unsafe fn offsets(bits: u64, base: u32, to: *mut u32) {
+        // SAFETY: the caller promises AVX-512 and room for 64; the stores stay within it, as `part`
+        // ends before the fourth.
         unsafe {
             let numbers = _mm512_loadu_si512(NUMBERS.as_ptr().cast());
             let packed = _mm512_maskz_compress_epi8(bits, numbers);
             let base = _mm512_set1_epi32(base.cast_signed());
             let count = bits.count_ones() as usize;
-            let to = slots.as_mut_ptr().cast::<u32>();
             let store = |sixteen: __m128i, part: usize| {
                 let offsets = _mm512_add_epi32(_mm512_cvtepu8_epi32(sixteen), base);
                 _mm512_storeu_si512(to.add(16 * part).cast(), offsets);

@@ -26,6 +26,11 @@ pub(super) fn rewrite(
     out: &mut Out<'_>,
     write: &mut impl FnMut(Found, &mut Out<'_>),
 ) -> Option<()> {
+    // One alone, with nothing around it; of what is none that is soon seen.
+    if let Some(address) = long_v6(text.as_bytes()) {
+        write(Found::V6(address), out);
+        return Some(());
+    }
     let mut rest = text;
     while let Some(comma) = memchr::memchr(b',', rest.as_bytes()) {
         spaced(&rest[..comma], out, write)?;

@@ -7,7 +7,7 @@
 //! 3056: within the first 48 bits!), NAT64 (`64:ff9b::1.2.3.4`, RFC 6052) and the old compatible
 //! form (`::1.2.3.4`). Of that part no more stays than of an IPv4 address.
 
-use super::address::{self, Found, parse_v4, parse_v6, push_v4, push_v6};
+use super::address::{self, Found, parse_v4, push_v4, push_v6};
 use super::{Args, Example, Kind, Outcome, Param, Shows, Spec, Transform};
 use crate::format::Out;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -76,15 +76,8 @@ impl TruncateIp {
             return Outcome::Replaced;
         }
         let start = out.open();
-        match parse_v6(text.as_bytes()) {
-            Some(address) => self.write(Found::V6(address), out),
-            None => {
-                let rewritten =
-                    address::rewrite(text, out, &mut |found, out| self.write(found, out));
-                if rewritten.is_none() {
-                    return Outcome::Mismatch;
-                }
-            }
+        if address::rewrite(text, out, &mut |found, out| self.write(found, out)).is_none() {
+            return Outcome::Mismatch;
         }
         if out.since(start) == text.as_bytes() {
             return Outcome::Unchanged;
