@@ -160,15 +160,53 @@ mod tests {
             v4 in prop_oneof![Just(8), Just(16), Just(24), 0..=32u8],
             v6 in prop_oneof![Just(48), 0..=128u8],
         ) {
-            let transform = TruncateIp { v4, v6 };
-            let (mut quick, mut slow) = (Vec::new(), Vec::new());
-            let record = format!("{text}\", and what comes behind it");
-            let piece = &record[..text.len()];
-            let got = transform.apply(piece, &mut Out::json_of_plain(&mut quick, record.as_bytes()));
-            let want = transform.apply(&text, &mut Out::json(&mut slow));
-            prop_assert_eq!(got, want);
-            if want == Outcome::Replaced {
-                prop_assert_eq!(quick, slow);
+            agrees(&text, TruncateIp { v4, v6 });
+        }
+    }
+
+    /// Whether it is cut in a record or read and spelled, it comes to the same.
+    fn agrees(text: &str, transform: TruncateIp) {
+        let (mut quick, mut slow) = (Vec::new(), Vec::new());
+        let record = format!("{text}\", and what comes behind it");
+        let piece = &record[..text.len()];
+        let got = transform.apply(piece, &mut Out::json_of_plain(&mut quick, record.as_bytes()));
+        let want = transform.apply(text, &mut Out::json(&mut slow));
+        assert_eq!(got, want, "{text}");
+        if want == Outcome::Replaced {
+            assert_eq!(quick, slow, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_number_of_an_address_is_looked_at() {
+        let odd = [
+            "", "0", "00", "01", "010", "9", "99", "100", "199", "200", "249", "250", "255", "256",
+            "259", "260", "299", "300", "999", "1000", "x", "1x", ":", "-1",
+        ];
+        for (at, odd) in (0..5).flat_map(|at| odd.map(|odd| (at, odd))) {
+            let mut numbers = vec!["1", "23", "204", "7"];
+            match numbers.get_mut(at) {
+                Some(number) => *number = odd,
+                None => numbers.push(odd),
+            }
+            for v4 in [8, 16, 24] {
+                agrees(&numbers.join("."), TruncateIp { v4, v6: 48 });
+            }
+        }
+    }
+
+    #[test]
+    fn each_group_of_an_address_is_looked_at() {
+        let odd = ["", "0", "0a1", "ABCD", "12345", "g", "2002", "64", "1.2.3.4", ":", "1%x"];
+        let usual = ["2001", "db8", "a1", "b", "c", "d0", "e", "f123"];
+        for (at, odd) in (0..8).flat_map(|at| odd.map(|odd| (at, odd))) {
+            let mut groups = usual;
+            groups[at] = odd;
+            // All eight of them, or a gap in place of some.
+            agrees(&groups.join(":"), TruncateIp { v4: 24, v6: 48 });
+            for (end, start) in (0..=8).flat_map(|end| (end..=8).map(move |start| (end, start))) {
+                let text = format!("{}::{}", groups[..end].join(":"), groups[start..].join(":"));
+                agrees(&text, TruncateIp { v4: 24, v6: 48 });
             }
         }
     }
