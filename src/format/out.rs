@@ -38,7 +38,7 @@ impl<'a> Out<'a> {
     }
 
     /// Writes a string at once: as many bytes of `start` as it says and as many of `end`, of what
-    /// [`Out::push_plain`] would take. Quicker by half than one piece after the other.
+    /// [`Out::push_plain`] would take.
     #[inline(always)]
     pub fn string<const A: usize, const B: usize>(
         &mut self,
