@@ -89,6 +89,15 @@ pub trait Editor {
         out: &mut Out<'_>,
     ) -> Result<Edit, Reason>;
 
+    /// As [`Editor::scalar`], a text: most are one.
+    ///
+    /// # Errors
+    /// A reason to withhold the whole record.
+    #[inline]
+    fn text(&mut self, rule: RuleId, text: &str, out: &mut Out<'_>) -> Result<Edit, Reason> {
+        self.scalar(rule, Scalar::Text(text), out)
+    }
+
     /// An array or object that `rule` takes whole.
     ///
     /// # Errors
@@ -583,10 +592,9 @@ impl<'a, E: Editor> Walk<'a, E> {
     fn edit_text(&mut self, rule: RuleId, text: Span) -> Step<Fate> {
         self.copy_to(text.start - 1);
         let mark = self.out.len();
-        let spelled = Scalar::Text(&self.text[text.start..text.end]);
-        let edit = self.editor.scalar(
+        let edit = self.editor.text(
             rule,
-            spelled,
+            &self.text[text.start..text.end],
             &mut Out::json_of_plain(self.out, self.cursor.bytes),
         )?;
         Ok(self.settle(edit, mark, text.end + 1))

@@ -1,6 +1,6 @@
 //! Where a transform writes a replacement: a JSON value, or plain bytes for a key or a header.
 
-use crate::scan::append_piece;
+use crate::scan::{append_joined, append_piece, chunk_at};
 
 /// The output, dressed for where the value stands.
 pub struct Out<'a> {
@@ -20,7 +20,7 @@ impl<'a> Out<'a> {
 
     /// As [`Out::json`], for a value that was spelled without escapes, in `around`: pieces of it need
     /// none.
-    pub(super) fn json_of_plain(bytes: &'a mut Vec<u8>, around: &'a [u8]) -> Self {
+    pub(crate) fn json_of_plain(bytes: &'a mut Vec<u8>, around: &'a [u8]) -> Self {
         Self { bytes, around, json: true, pieces_need_escapes: false }
     }
 
@@ -29,8 +29,45 @@ impl<'a> Out<'a> {
         Self { bytes, around: &[], json: false, pieces_need_escapes: false }
     }
 
-    /// Opens a string: every replacement starts with this or is one [`Out::number`]. The place it
-    /// gives is where the string's characters begin.
+    /// The 16 bytes from where `text` begins, whatever stands behind it; `None`: it is not in the record
+    /// as it is, or too near to the record's end.
+    #[inline(always)]
+    #[must_use]
+    pub fn chunk(&self, text: &str) -> Option<&'a [u8; 16]> {
+        chunk_at(self.around, text.as_bytes())
+    }
+
+    /// Writes a string at once: as many bytes of `start` as it says and as many of `end`, of what
+    /// [`Out::push_plain`] would take.
+    #[inline(always)]
+    pub fn string<const A: usize, const B: usize>(
+        &mut self,
+        start: (&[u8; A], usize),
+        end: (&[u8; B], usize),
+    ) {
+        debug_assert!(!start.0[..start.1].iter().chain(&end.0[..end.1]).any(|&byte| special(byte)));
+        append_joined(self.bytes, self.json, start, end);
+    }
+
+    /// As [`Out::string`], a number.
+    #[inline(always)]
+    pub fn bare<const A: usize, const B: usize>(
+        &mut self,
+        start: (&[u8; A], usize),
+        end: (&[u8; B], usize),
+    ) {
+        append_joined(self.bytes, false, start, end);
+    }
+
+    /// Where the characters of a string will begin.
+    #[inline(always)]
+    #[must_use]
+    pub fn start(&self) -> usize {
+        self.bytes.len() + usize::from(self.json)
+    }
+
+    /// Opens a string: every replacement starts with this, or is written by one of [`Out::string`],
+    /// [`Out::number`] and [`Out::bare`]. The place it gives is where the string's characters begin.
     #[inline]
     pub fn open(&mut self) -> usize {
         self.quote();
@@ -101,19 +138,16 @@ impl<'a> Out<'a> {
         }
     }
 
-    /// Puts another character, which JSON leaves as it is, in the place of the last one written.
-    #[inline]
-    pub fn put_last(&mut self, byte: u8) {
-        debug_assert!(!special(byte) && byte.is_ascii());
-        if let Some(last) = self.bytes.last_mut() {
-            *last = byte;
-        }
+    /// Does JSON leave all characters as they are?
+    #[must_use]
+    pub fn is_plain(text: &str) -> bool {
+        !text.bytes().any(special)
     }
 
     /// Writes any characters, escaped where JSON wants it.
     #[inline]
     pub fn push(&mut self, text: &str) {
-        if self.json && text.bytes().any(special) {
+        if self.json && !Self::is_plain(text) {
             text.bytes().for_each(|byte| self.push_escaped(byte));
         } else {
             self.bytes.extend_from_slice(text.as_bytes());

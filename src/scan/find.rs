@@ -118,6 +118,65 @@ pub fn hex_and(word: u128, byte: u8) -> (u32, u32) {
     bytewise(word, u8::is_ascii_hexdigit, byte)
 }
 
+/// A bit for each byte that is `byte`, the first lowest.
+#[inline(always)]
+#[must_use]
+pub fn equal_to(bytes: &[u8; WIDTH], byte: u8) -> u32 {
+    matches(*bytes, &[byte], false)
+}
+
+/// A bit for each byte that is one of `first..=last`, the first lowest.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+#[must_use]
+pub fn within(bytes: &[u8; WIDTH], first: u8, last: u8) -> u32 {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_set1_epi8,
+        _mm_sub_epi8,
+    };
+    // SAFETY: x86-64 has SSE2; `bytes` has the 16 bytes that are loaded.
+    unsafe {
+        let bytes = _mm_loadu_si128(bytes.as_ptr().cast());
+        let values = _mm_sub_epi8(bytes, _mm_set1_epi8(first.cast_signed()));
+        let most = _mm_set1_epi8(last.wrapping_sub(first).cast_signed());
+        _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(values, most), values)).cast_unsigned()
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+#[must_use]
+pub fn within(bytes: &[u8; WIDTH], first: u8, last: u8) -> u32 {
+    within_bytewise(*bytes, first, last)
+}
+
+/// The specification of [`within`].
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn within_bytewise(bytes: [u8; WIDTH], first: u8, last: u8) -> u32 {
+    bytes.iter().rev().fold(0, |found, byte| found << 1 | u32::from((first..=last).contains(byte)))
+}
+
+/// A bit for each byte that is more than `byte` and at most 0x7f, the first lowest.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+#[must_use]
+pub fn over(bytes: &[u8; WIDTH], byte: u8) -> u32 {
+    use std::arch::x86_64::{_mm_cmpgt_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8};
+    debug_assert!(byte.is_ascii());
+    // SAFETY: x86-64 has SSE2; `bytes` has the 16 bytes that are loaded.
+    unsafe {
+        let bytes = _mm_loadu_si128(bytes.as_ptr().cast());
+        _mm_movemask_epi8(_mm_cmpgt_epi8(bytes, _mm_set1_epi8(byte.cast_signed()))).cast_unsigned()
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+#[must_use]
+pub fn over(bytes: &[u8; WIDTH], byte: u8) -> u32 {
+    within_bytewise(*bytes, byte + 1, 0x7f)
+}
+
 /// A bit for each byte that is wanted, the first lowest.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
@@ -194,6 +253,11 @@ mod tests {
             for control in [false, true] {
                 let seen = matches(bytes, b"?#@", control);
                 prop_assert_eq!(seen, matches_bytewise(bytes, b"?#@", control));
+            }
+            prop_assert_eq!(equal_to(&bytes, bytes[3]), matches_bytewise(bytes, &bytes[3..4], false));
+            prop_assert_eq!(over(&bytes, b'5'), within_bytewise(bytes, b'6', 0x7f));
+            for (first, last) in [(b'0', b'9'), (0x80, 0xbf), (bytes[0].min(bytes[1]), bytes[1])] {
+                prop_assert_eq!(within(&bytes, first, last), within_bytewise(bytes, first, last));
             }
         }
     }

@@ -33,8 +33,8 @@ mod neon;
 mod scalar;
 mod stage1;
 
-pub use copy::{append, append_piece};
-pub use find::{digits_and, find, find_or_control, hex_and};
+pub use copy::{append, append_joined, append_piece, chunk_at};
+pub use find::{digits_and, equal_to, find, find_or_control, hex_and, over, within};
 pub use prefetch::prefetch;
 use stage1::Found;
 

@@ -5,7 +5,7 @@
 //! its caller for each address; what is no address makes the whole text none.
 
 use crate::format::Out;
-use crate::scan::{digits_and, hex_and};
+use crate::scan::{digits_and, equal_to, hex_and, over, within};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// An address that stands in a text.
@@ -126,6 +126,31 @@ pub(super) fn parse_v4(text: &[u8]) -> Option<(Ipv4Addr, usize)> {
     let end = (others | dots).trailing_zeros();
     let (octet, is_octet) = read_octet(word, start, end);
     (sound & is_octet).then(|| (Ipv4Addr::from_bits(address << 8 | octet), end as usize))
+}
+
+/// Where the dots are in an IPv4 address with nothing around it: the first `length` of `bytes`;
+/// `None` if they are none. Its numbers are not read: whether each is one to three digits, without a leading
+/// zero, and at most 255, is asked of all at once.
+#[inline(always)]
+pub(super) fn dots_of_v4(bytes: &[u8; 16], length: usize) -> Option<[usize; 3]> {
+    if length >= bytes.len() {
+        return None;
+    }
+    let all = (1 << length) - 1;
+    let digits = within(bytes, b'0', b'9') & all;
+    let dots = equal_to(bytes, b'.') & all;
+    let over = |digit| over(bytes, digit);
+    let (starts, seconds, thirds) = (dots << 1 | 1, digits >> 1, digits >> 2);
+    let other = all & !(digits | dots) | starts & !digits;
+    let long = digits & seconds & thirds & digits >> 3;
+    let zero = starts & seconds & equal_to(bytes, b'0');
+    let over_55 = over(b'5') >> 1 | over(b'4') >> 1 & over(b'5') >> 2;
+    let large = starts & seconds & thirds & (over(b'2') | over(b'1') & over_55);
+    let second = dots & dots.wrapping_sub(1);
+    let third = second & second.wrapping_sub(1);
+    let three = third != 0 && third & (third - 1) == 0;
+    (three && other | long | zero | large == 0)
+        .then(|| [dots, second, third].map(|dots| dots.trailing_zeros() as usize))
 }
 
 /// Length of the shortest IPv4 address.
@@ -301,6 +326,28 @@ fn long_v6(text: &[u8]) -> Option<Ipv6Addr> {
     // Only `::` may stand at the end.
     (text.last() != Some(&b':') || gap == Some(count)).then_some(())?;
     filled(groups, count, gap)
+}
+
+/// How many bytes of an IPv6 address spell its first 48 bits, as RFC 5952 would but for capitals. `None`
+/// unless it has 16 characters or more, no zone and no IPv4 part, and its first three groups are neither zero
+/// nor spelled with zeros before them, nor those of an address that may have an IPv4 one inside.
+#[inline(always)]
+pub(super) fn start_of_v6(bytes: &[u8; 16], text: &[u8]) -> Option<usize> {
+    let (colons, others) = colons_and_others(text)?;
+    let second = colons & colons.wrapping_sub(1);
+    let end = (second & second.wrapping_sub(1)).trailing_zeros();
+    if end > 14 {
+        return None;
+    }
+    let hex = !(colons | others) & ((1 << text.len()) - 1);
+    let starts = 1 | colons << 1 & ((2 << end) - 1);
+    let dull = starts & (u64::from(equal_to(bytes, b'0')) | !hex);
+    let long = hex & hex >> 1 & hex >> 2 & hex >> 3 & hex >> 4;
+    let (gaps, groups) = (colons & colons >> 1, colons.count_ones() + 1);
+    // A gap has a colon of its own, and stands for one group or more.
+    let whole = if gaps == 0 { groups == 8 } else { gaps & (gaps - 1) == 0 && groups <= 8 };
+    let sound = whole && others | dull | long == 0 && text.last() != Some(&b':');
+    (sound && !bytes.starts_with(b"2002:")).then_some(end as usize)
 }
 
 /// A bit for each byte of a text of 16 to 39, the first lowest, that is a colon; and one for each that is

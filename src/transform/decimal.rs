@@ -1,5 +1,7 @@
 //! Decimal numbers as text: canonical spelling and rounding, without loss and without allocation.
 
+use crate::scan::{equal_to, within};
+
 /// Most digits before the point that [`round`] writes out.
 const WRITTEN_MAX: usize = 400;
 /// Most decimals of [`round`].
@@ -204,27 +206,27 @@ impl<const MAX: usize> Rounded<MAX> {
     }
 }
 
-/// Longest number that [`cut`] looks at, in bytes.
-const CUT_MAX: usize = 32;
-
 /// What rounding leaves of a number that is usual: short, no exponent, more decimals than stay, and the digit
-/// behind them rounds down, or rounds the last one up to no more than 9. The text that stays, and
-/// what its last digit becomes.
-pub(super) fn cut(number: &str, decimals: usize) -> Option<(&str, u8)> {
-    let bytes = number.as_bytes();
-    if bytes.len() > CUT_MAX {
+/// behind them rounds down, or rounds the last one up to no more than 9. How much of the text stays as it is,
+/// and the digit behind that. The number is the first `length` of `bytes`.
+pub(super) fn cut(bytes: &[u8; 16], length: usize, decimals: usize) -> Option<(usize, u8)> {
+    if length > bytes.len() {
         return None;
     }
-    let point = bytes.iter().position(|byte| *byte == b'.')?;
-    let behind = bytes.get(point + 1..)?;
-    if behind.iter().fold(behind.len() <= decimals, |other, byte| other | !byte.is_ascii_digit()) {
+    let all = (1 << length) - 1;
+    let (digits, points) = (within(bytes, b'0', b'9') & all, equal_to(bytes, b'.') & all);
+    let negative = bytes[0] == b'-';
+    let point = points.trailing_zeros() as usize;
+    let usual =
+        digits | points | u32::from(negative) == all && points & points.wrapping_sub(1) == 0;
+    if !usual || point + 1 + decimals >= length {
         return None;
     }
-    let kept = if decimals == 0 { point } else { point + 1 + decimals };
-    let last = bytes[kept - 1] + u8::from(behind[decimals] >= b'5');
-    // Minus zero has no sign.
-    let is_zero = || number[..kept].bytes().all(|byte| !matches!(byte, b'1'..=b'9'));
-    (last <= b'9' && !(bytes[0] == b'-' && is_zero())).then_some((&number[..kept], last))
+    let kept = if decimals == 0 { point.checked_sub(1)? } else { point + decimals };
+    let last = bytes[kept] + u8::from(bytes[point + 1 + decimals] >= b'5');
+    // Minus zero has no sign. Every second number is negative: that is no question for a branch.
+    let is_zero = within(bytes, b'1', b'9') & ((2 << kept) - 1) == 0;
+    (last <= b'9' && !(negative & is_zero)).then_some((kept, last))
 }
 
 /// Gives `write` the number, rounded to `decimals` (at most [`DECIMALS_MAX`]), to the nearest, ties
@@ -455,12 +457,26 @@ mod tests {
         fn what_is_cut_is_what_is_rounded(
             number in "-?(0|[1-9][0-9]{0,9})(|[.][0-9]{1,20})(|e[0-9])", decimals in 0usize..8,
         ) {
-            if let Some((kept, last)) = cut(&number, decimals) {
-                let mut quick = kept.as_bytes().to_vec();
-                quick.pop();
-                quick.push(last);
+            let mut bytes = *b"0123456789.0-e99";
+            for (byte, digit) in bytes.iter_mut().zip(number.bytes()) {
+                *byte = digit;
+            }
+            if let Some((kept, last)) = cut(&bytes, number.len(), decimals) {
+                let quick = [&number.as_bytes()[..kept], &[last]].concat();
                 prop_assert_eq!(Some(quick), round(&number, decimals, <[u8]>::to_vec));
             }
+        }
+    }
+
+    #[test]
+    fn usual_numbers_are_cut() {
+        let cut = |number: &[u8; 16], length| cut(number, length, 1);
+        assert_eq!(cut(b"52.52437,       ", 8), Some((3, b'5')));
+        assert_eq!(cut(b"-0.15,          ", 5), Some((3, b'2')));
+        for (number, length) in
+            [(b"-0.04,          ", 5), (b"1.96,           ", 4), (b"1.9,5           ", 3)]
+        {
+            assert_eq!(cut(number, length), None);
         }
     }
 

@@ -317,7 +317,7 @@ const _: () = assert!(size_of::<Transform>() <= 24);
 
 impl Transform {
     /// Does the work on a scalar: writes the replacement to `out`, or says that there is none.
-    #[inline]
+    #[inline(always)]
     pub fn apply(
         &self,
         value: Scalar<'_>,

@@ -17,8 +17,28 @@ pub const HASH_CHARS: usize = (HASH_BYTES * 8).div_ceil(5);
 /// What stands before the hash, and what the value is taken for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pseudonymize {
-    prefix: Arc<str>,
+    prefix: Arc<Prefix>,
     form: Form,
+}
+
+/// Longest prefix, in bytes.
+const PREFIX_BYTES_MAX: usize = 32;
+
+/// What stands before the hash.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Prefix {
+    text: Box<str>,
+    /// The text with zeros behind it, if JSON escapes nothing in it: then it is written at once.
+    plain: Option<[u8; PREFIX_BYTES_MAX]>,
+}
+
+impl Prefix {
+    fn new(text: &str) -> Self {
+        let mut bytes = [0; PREFIX_BYTES_MAX];
+        let plain = bytes.get_mut(..text.len()).map(|start| start.copy_from_slice(text.as_bytes()));
+        let plain = plain.filter(|()| Out::is_plain(text)).map(|()| bytes);
+        Self { text: text.into(), plain }
+    }
 }
 
 /// Which spellings are the same value.
@@ -50,7 +70,7 @@ pub(super) static SPEC: Spec = Spec {
     params: &[
         Param {
             name: "prefix",
-            kind: Kind::Text { bytes_max: 32, default: "" },
+            kind: Kind::Text { bytes_max: PREFIX_BYTES_MAX, default: "" },
             doc: "text before the pseudonym, such as `u_`",
         },
         Param {
@@ -80,7 +100,7 @@ pub(super) static SPEC: Spec = Spec {
     shows: Shows::Sameness,
     build: |args| {
         let mut args = Args::new(args);
-        let (prefix, word) = (args.text().into(), args.word());
+        let (prefix, word) = (Prefix::new(args.text()).into(), args.word());
         let form = match (word, country(args.text())) {
             (_, None) => {
                 return Err("`country` must be the digits of a calling code, such as \"49\"".into());
@@ -104,18 +124,28 @@ fn country(text: &str) -> Option<Country> {
 }
 
 impl Pseudonymize {
+    #[inline(always)]
     pub(super) fn apply(
         &self,
         value: Scalar<'_>,
         context: &mut Context<'_>,
         out: &mut Out<'_>,
     ) -> Outcome {
+        if let (Form::Text, Scalar::Text(text), Some(keys)) = (self.form, value, context.keys) {
+            self.write(text.as_bytes(), keys.pseudonym(), context, out);
+            return Outcome::Replaced;
+        }
+        self.any(value, context, out)
+    }
+
+    /// [`Self::apply`] for what is no text, or not taken for one.
+    #[inline(never)]
+    fn any(&self, value: Scalar<'_>, context: &mut Context<'_>, out: &mut Out<'_>) -> Outcome {
         // No key is a fault that the policy's check refuses; here it must not become a leak.
         let Some(key) = context.keys.map(EpochKeys::pseudonym) else { return Outcome::Mismatch };
         match (self.form, value) {
             (_, Scalar::Null) => return Outcome::Unchanged,
             (_, Scalar::Bool(_)) => return Outcome::Mismatch,
-            (Form::Text, Scalar::Text(text)) => self.write(text.as_bytes(), key, context, out),
             (Form::Text, Scalar::Number(number)) if decimal::is_plain_integer(number) => {
                 self.write(number.as_bytes(), key, context, out);
             }
@@ -156,15 +186,21 @@ impl Pseudonymize {
         context: &mut Context<'_>,
         out: &mut Out<'_>,
     ) {
+        let waiting = context.waiting.as_deref_mut();
+        if let Some(prefix) = &self.prefix.plain {
+            let length = self.prefix.text.len();
+            let hash = hash_at(out.start() + length, value, key, waiting);
+            return out.string((prefix, length), (&hash, HASH_CHARS));
+        }
         out.open();
-        out.push(&self.prefix);
-        push_hash(value, key, context.waiting.as_deref_mut(), out);
+        out.push(&self.prefix.text);
+        push_hash(value, key, waiting, out);
         out.close();
     }
 
     fn write_hash(&self, hash: blake3::Hash, out: &mut Out<'_>) {
         out.open();
-        out.push(&self.prefix);
+        out.push(&self.prefix.text);
         out.push_plain(&spell_hash(shown(hash)));
         out.close();
     }
@@ -178,12 +214,23 @@ pub(super) fn push_hash(
     waiting: Option<&mut Waiting>,
     out: &mut Out<'_>,
 ) {
+    out.push_plain(&hash_at(out.mark(), value, key, waiting));
+}
+
+/// What is to be written to `place` for the hash of a canonical value: it, or zeros while it waits.
+#[inline(always)]
+fn hash_at(
+    place: usize,
+    value: &[u8],
+    key: &PseudonymKey,
+    waiting: Option<&mut Waiting>,
+) -> [u8; HASH_CHARS] {
     match waiting {
         Some(waiting) if value.len() <= VALUE_BYTES_MAX => {
-            waiting.push(key.expose(), value, out.mark());
-            out.push_plain(&[b'0'; HASH_CHARS]);
+            waiting.push(key.expose(), value, place);
+            [b'0'; HASH_CHARS]
         }
-        _ => out.push_plain(&spell_hash(shown(blake3::keyed_hash(key.expose(), value)))),
+        _ => spell_hash(shown(blake3::keyed_hash(key.expose(), value))),
     }
 }
 
@@ -219,6 +266,30 @@ fn spell_eight(bits: u64) -> [u8; 8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::{Epoch, KeySource, Secret, Secrets};
+
+    #[test]
+    fn a_prefix_is_written_as_json_wants_it() {
+        let source = KeySource::new(Secrets::from(Secret::new([7; 32])), "acme", Epoch::Never);
+        let keys = source.keys(source.period(None).unwrap());
+        let hash = spell_hash(shown(blake3::keyed_hash(keys.pseudonym().expose(), b"jane")));
+        let hash = std::str::from_utf8(&hash).unwrap();
+        for text in ["", "u_", "ü", "\"a\\", "a prefix of thirty-two bytes: all"] {
+            let transform = Pseudonymize { prefix: Prefix::new(text).into(), form: Form::Text };
+            for wait in [false, true] {
+                let (mut bytes, mut waiting) = (b"before".to_vec(), Waiting::default());
+                let wait = wait.then_some(&mut waiting);
+                let mut context =
+                    Context { keys: Some(&keys), waiting: wait, ..Context::default() };
+                transform.apply(Scalar::Text("jane"), &mut context, &mut Out::json(&mut bytes));
+                waiting.hash(|at, hash| {
+                    bytes[at..at + HASH_CHARS].copy_from_slice(&spell_hash(hash));
+                });
+                let written: String = serde_json::from_slice(&bytes[6..]).unwrap();
+                assert_eq!(written, format!("{text}{hash}"));
+            }
+        }
+    }
 
     #[test]
     fn base32hex_is_the_library_s() {

@@ -39,18 +39,23 @@ impl Round {
         [u32::try_from(self.digits).unwrap_or(u32::MAX), 0, 0]
     }
 
+    #[inline(always)]
     pub(super) fn apply(self, text: &str, quoted: bool, out: &mut Out<'_>) -> Outcome {
-        if let Some((kept, last)) = decimal::cut(text, self.digits) {
-            if quoted {
-                out.open();
-            }
-            out.push_piece(kept);
-            out.put_last(last);
-            if quoted {
-                out.close();
+        if let Some(bytes) = out.chunk(text)
+            && let Some((kept, last)) = decimal::cut(bytes, text.len(), self.digits)
+        {
+            match quoted {
+                true => out.string((bytes, kept), (&[last], 1)),
+                false => out.bare((bytes, kept), (&[last], 1)),
             }
             return Outcome::Replaced;
         }
+        self.any(text, quoted, out)
+    }
+
+    /// [`Self::apply`] for any number.
+    #[inline(never)]
+    fn any(self, text: &str, quoted: bool, out: &mut Out<'_>) -> Outcome {
         let rounded = decimal::round(text, self.digits, |rounded| {
             if quoted {
                 out.open();

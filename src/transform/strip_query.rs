@@ -53,23 +53,34 @@ impl StripQuery {
         if user_info.start > 0 {
             out.push_piece(&parts.path[..user_info.start]);
         }
-        out.push_piece(&parts.path[user_info.end..]);
-        if !self.keep.is_empty() {
-            self.query(parts.query, out);
+        let mut piece = user_info.end..parts.path.len();
+        if !self.keep.is_empty() && !parts.query.is_empty() {
+            self.query(text, &mut piece, parts.query, out);
         }
+        out.push_piece(&text[piece]);
         out.close();
         Outcome::Replaced
     }
 
-    /// Writes the parameters that stay.
-    fn query(&self, query: &str, out: &mut Out<'_>) {
-        let mut separator: &[u8] = b"?";
+    /// Writes `piece` of the text and the parameters that stay behind it, but for the last piece: what
+    /// stands side by side is copied at once.
+    #[inline(always)]
+    fn query(&self, text: &str, piece: &mut Range<usize>, query: &str, out: &mut Out<'_>) {
+        let (mut separator, start) = (b'?', piece.end + 1);
         for parameter in Parameters::of(query) {
-            if self.keep.iter().any(|kept| is_named(parameter, kept)) {
-                out.push_plain(separator);
-                out.push_piece(parameter);
-                separator = b"&";
+            let named = &query.as_bytes()[parameter.clone()];
+            if !self.keep.iter().any(|kept| is_named(named, kept)) {
+                continue;
             }
+            let (at, end) = (start + parameter.start, start + parameter.end);
+            if piece.end + 1 == at && text.as_bytes()[piece.end] == separator {
+                piece.end = end;
+            } else {
+                out.push_piece(&text[piece.clone()]);
+                out.push_plain(&[separator]);
+                *piece = at..end;
+            }
+            separator = b'&';
         }
     }
 }
@@ -105,31 +116,38 @@ pub(super) fn read(url: &str) -> Option<(Parts<'_>, Range<usize>)> {
     Some((parts, user_info))
 }
 
-/// The parameters of a query, both separators honoured, up to the fragment.
-pub(super) struct Parameters<'a>(Option<&'a str>);
+/// Where the parameters of a query are, both separators honoured, up to the fragment.
+pub(super) struct Parameters<'a> {
+    query: &'a [u8],
+    /// Where the next one begins.
+    at: Option<usize>,
+}
 
 impl<'a> Parameters<'a> {
     pub(super) const fn of(query: &'a str) -> Self {
-        Self(Some(query))
+        Self { query: query.as_bytes(), at: Some(0) }
     }
 }
 
-impl<'a> Iterator for Parameters<'a> {
-    type Item = &'a str;
+impl Iterator for Parameters<'_> {
+    type Item = Range<usize>;
 
-    fn next(&mut self) -> Option<&'a str> {
-        let rest = self.0?;
-        let end = find(rest.as_bytes(), [b'&', b';', b'#']).unwrap_or(rest.len());
-        self.0 = rest.get(end + 1..).filter(|_| rest.as_bytes()[end] != b'#');
-        Some(&rest[..end])
+    #[inline(always)]
+    fn next(&mut self) -> Option<Range<usize>> {
+        let start = self.at?;
+        let rest = &self.query[start..];
+        let end = start + find(rest, [b'&', b';', b'#']).unwrap_or(rest.len());
+        self.at = self.query.get(end).filter(|byte| **byte != b'#').map(|_| end + 1);
+        Some(start..end)
     }
 }
 
 /// Is it the parameter of that name, with a value or without?
-pub(super) fn is_named(parameter: &str, name: &str) -> bool {
+#[inline(always)]
+pub(super) fn is_named(parameter: &[u8], name: &str) -> bool {
     // Where the name must end is looked at first: that tells nearly all of them apart.
-    matches!(parameter.as_bytes().get(name.len()), None | Some(b'='))
-        && parameter.as_bytes().get(..name.len()) == Some(name.as_bytes())
+    matches!(parameter.get(name.len()), None | Some(b'='))
+        && parameter.get(..name.len()) == Some(name.as_bytes())
 }
 
 /// Where the user-info with its `@` stands in a URL without query and fragment, or an empty range;
@@ -215,6 +233,10 @@ mod tests {
             ("HTTPS://h/p?x=1", "HTTPS://h/p"),
             ("https://h/p?x=1&a=2;b=3;utm_source=m#f", "https://h/p?a=2&utm_source=m"),
             ("https://h/p#f?a=1", "https://h/p"),
+            ("/p?a=1&utm_source=m&x=2&a", "/p?a=1&utm_source=m&a"),
+            ("/p?x&a=1;a=2;a=3&a=4#f", "/p?a=1&a=2&a=3&a=4"),
+            ("http://u@h?a&a", "http://h?a&a"),
+            ("/p?", "/p"),
             ("https://u:p@h/p@q", "https://h/p@q"),
             ("https://u@x@h", "https://h"),
             ("HTTP:\\\\u@h\\p", "HTTP:\\\\h\\p"),

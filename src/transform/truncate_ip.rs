@@ -7,7 +7,7 @@
 //! 3056: within the first 48 bits!), NAT64 (`64:ff9b::1.2.3.4`, RFC 6052) and the old compatible
 //! form (`::1.2.3.4`). Of that part no more stays than of an IPv4 address.
 
-use super::address::{self, Found, parse_v4, push_v4, push_v6};
+use super::address::{self, Found, push_v4, push_v6};
 use super::{Args, Example, Kind, Outcome, Param, Shows, Spec, Transform};
 use crate::format::Out;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -65,16 +65,17 @@ impl TruncateIp {
     }
 
     pub(super) fn apply(self, text: &str, out: &mut Out<'_>) -> Outcome {
-        if let Some(address) = whole_v4(text) {
-            let network = network_v4(address, self.v4);
-            if network == address {
-                return Outcome::Unchanged;
-            }
-            out.open();
-            push_v4(network, out);
-            out.close();
-            return Outcome::Replaced;
+        if let Some(bytes) = out.chunk(text)
+            && let Some(outcome) = self.cut(bytes, text, out)
+        {
+            return outcome;
         }
+        self.rewrite(text, out)
+    }
+
+    /// [`Self::apply`] for addresses in any number, dress and spelling.
+    #[inline(never)]
+    fn rewrite(self, text: &str, out: &mut Out<'_>) -> Outcome {
         let start = out.open();
         if address::rewrite(text, out, &mut |found, out| self.write(found, out)).is_none() {
             return Outcome::Mismatch;
@@ -84,6 +85,33 @@ impl TruncateIp {
         }
         out.close();
         Outcome::Replaced
+    }
+
+    /// Cuts the text of an address that stands alone where its network ends, if that is how the network is
+    /// spelled: as long as prefixes are the usual ones, no number is read or written.
+    #[inline(always)]
+    fn cut(self, bytes: &[u8; 16], text: &str, out: &mut Out<'_>) -> Option<Outcome> {
+        const ZEROS: &[u8; 5] = b"0.0.0";
+        if let Some(dots) = address::dots_of_v4(bytes, text.len()) {
+            let (end, zeros) = match self.v4 {
+                8 => (dots[0] + 1, 5),
+                16 => (dots[1] + 1, 3),
+                24 => (dots[2] + 1, 1),
+                _ => return None,
+            };
+            if text.len() == end + zeros && text.as_bytes()[end..] == ZEROS[..zeros] {
+                return Some(Outcome::Unchanged);
+            }
+            out.string((bytes, end), (ZEROS, zeros));
+            return Some(Outcome::Replaced);
+        }
+        if self.v6 != 48 {
+            return None;
+        }
+        let end = address::start_of_v6(bytes, text.as_bytes())?;
+        // What is not a digit or a colon is a letter: so it becomes a small one.
+        out.string((&bytes.map(|byte| byte | 0x20), end), (b"::", 2));
+        Some(Outcome::Replaced)
     }
 
     fn write(self, found: Found, out: &mut Out<'_>) {
@@ -110,12 +138,6 @@ impl TruncateIp {
     }
 }
 
-/// The IPv4 address that `text` is, all of it.
-fn whole_v4(text: &str) -> Option<Ipv4Addr> {
-    let (address, length) = parse_v4(text.as_bytes())?;
-    (length == text.len()).then_some(address)
-}
-
 fn network_v4(address: Ipv4Addr, bits: u8) -> Ipv4Addr {
     let hosts = u32::MAX.checked_shr(bits.into()).unwrap_or(0);
     Ipv4Addr::from_bits(address.to_bits() & !hosts)
@@ -129,6 +151,65 @@ fn network_v6(address: Ipv6Addr, bits: u8) -> Ipv6Addr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_cut_is_what_is_read_and_spelled(
+            text in "([0-9]{1,3}[.]){2,4}[0-9]{0,3}|(25[0-9]|2[0-9]0|0|10[.])([.](25[0-9]|[0-9]{1,2}|0)){2,4}|([0-9a-fA-F]{1,4}:{1,2}){3,7}[0-9a-fA-F]{0,4}|(2002|64|0)(:[1-9a-f][0-9a-f]{0,4}){3}(:[0-9a-f]{1,4}){1,5}|2001:[1-9A-F][0-9a-f]{1,3}:[0-9a-f]{1,4}:(:|[0-9a-f]{1,4}:){1,4}[0-9a-f%]{1,5}",
+            v4 in prop_oneof![Just(8), Just(16), Just(24), 0..=32u8],
+            v6 in prop_oneof![Just(48), 0..=128u8],
+        ) {
+            agrees(&text, TruncateIp { v4, v6 });
+        }
+    }
+
+    /// Whether it is cut in a record or read and spelled, it comes to the same.
+    fn agrees(text: &str, transform: TruncateIp) {
+        let (mut quick, mut slow) = (Vec::new(), Vec::new());
+        let record = format!("{text}\", and what comes behind it");
+        let piece = &record[..text.len()];
+        let got = transform.apply(piece, &mut Out::json_of_plain(&mut quick, record.as_bytes()));
+        let want = transform.apply(text, &mut Out::json(&mut slow));
+        assert_eq!(got, want, "{text}");
+        if want == Outcome::Replaced {
+            assert_eq!(quick, slow, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_number_of_an_address_is_looked_at() {
+        let odd = [
+            "", "0", "00", "01", "010", "9", "99", "100", "199", "200", "249", "250", "255", "256",
+            "259", "260", "299", "300", "999", "1000", "x", "1x", ":", "-1",
+        ];
+        for (at, odd) in (0..5).flat_map(|at| odd.map(|odd| (at, odd))) {
+            let mut numbers = vec!["1", "23", "204", "7"];
+            match numbers.get_mut(at) {
+                Some(number) => *number = odd,
+                None => numbers.push(odd),
+            }
+            for v4 in [8, 16, 24] {
+                agrees(&numbers.join("."), TruncateIp { v4, v6: 48 });
+            }
+        }
+    }
+
+    #[test]
+    fn each_group_of_an_address_is_looked_at() {
+        let odd = ["", "0", "0a1", "ABCD", "12345", "g", "2002", "64", "1.2.3.4", ":", "1%x"];
+        let usual = ["2001", "db8", "a1", "b", "c", "d0", "e", "f123"];
+        for (at, odd) in (0..8).flat_map(|at| odd.map(|odd| (at, odd))) {
+            let mut groups = usual;
+            groups[at] = odd;
+            // All eight of them, or a gap in place of some.
+            agrees(&groups.join(":"), TruncateIp { v4: 24, v6: 48 });
+            for (end, start) in (0..=8).flat_map(|end| (end..=8).map(move |start| (end, start))) {
+                let text = format!("{}::{}", groups[..end].join(":"), groups[start..].join(":"));
+                agrees(&text, TruncateIp { v4: 24, v6: 48 });
+            }
+        }
+    }
 
     fn truncated(text: &str) -> String {
         let mut bytes = Vec::new();

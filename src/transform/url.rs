@@ -124,8 +124,10 @@ impl Kept {
     fn query(&self, query: &str, copy: &mut Copy<'_, '_, '_>) {
         let mut separator = "?";
         for parameter in Parameters::of(query) {
+            let parameter = &query[parameter];
             let name = parameter.split('=').next().unwrap_or_default();
-            let shown = match self.parameters.iter().any(|kept| is_named(parameter, kept)) {
+            let is_kept = |kept: &String| is_named(parameter.as_bytes(), kept);
+            let shown = match self.parameters.iter().any(is_kept) {
                 true => parameter,
                 false if self.names && !name.is_empty() => name,
                 false => continue,

@@ -179,6 +179,14 @@ fn lines_of_several_blocks_pass_up_to_the_limit_and_not_beyond() {
 }
 
 #[test]
+fn giants_keep_their_places_among_blocks_that_take_longer() {
+    let giant = format!("{{\"a\":\"{}\"}}\n", "x".repeat(300 << 10));
+    let input = [events(650), giant.into_bytes()].concat().repeat(40);
+    let (output, _) = filtered(job(3), [&input]);
+    assert!(output.as_bytes() == input, "nothing in it is called secret");
+}
+
+#[test]
 fn an_input_that_ends_within_a_line_beyond_the_limit_counts_it() {
     let mut job = job(2);
     job.limits.value_bytes = 1 << 20;
