@@ -76,6 +76,13 @@ impl Automaton {
     }
 }
 
+/// A state's names, as it has them.
+struct Table {
+    slots: Box<[Slot]>,
+    names: Box<[u8]>,
+    shift: u32,
+}
+
 /// How states are laid out.
 struct Layout {
     /// By state.
@@ -85,7 +92,7 @@ struct Layout {
 impl Layout {
     fn state(&self, node: &Node) -> Result<State, TryFromIntError> {
         let elements = node.elements.iter().map(|&element| self.next(element));
-        let (slots, names, shift) = self.table(&node.names)?;
+        let Table { slots, names, shift } = self.table(&node.names)?;
         Ok(State {
             scalar: node.says.scalar,
             object: node.says.object,
@@ -109,10 +116,7 @@ impl Layout {
 
     /// A state's hash table: a slot for every name that some path spells there, at least one; the
     /// names; and which bits of a hash number the slots.
-    fn table(
-        &self,
-        names: &BTreeMap<Box<str>, StateId>,
-    ) -> Result<(Box<[Slot]>, Box<[u8]>, u32), TryFromIntError> {
+    fn table(&self, names: &BTreeMap<Box<str>, StateId>) -> Result<Table, TryFromIntError> {
         let (size, shift) = room_for(names);
         let (mut slots, mut spelled) = (vec![EMPTY; size], Vec::new());
         for (name, &next) in names {
@@ -128,7 +132,7 @@ impl Layout {
             place(&mut slots, slot, shift);
             spelled.extend_from_slice(bytes);
         }
-        Ok((slots.into(), spelled.into(), shift))
+        Ok(Table { slots: slots.into(), names: spelled.into(), shift })
     }
 }
 
