@@ -142,6 +142,12 @@ impl Engine {
         records: &mut dyn Iterator<Item = (&'r Route, Record<'r>)>,
         batch: &mut Batch,
     ) {
+        if policies.plans().len() < ahead::PLANS_MIN {
+            for (route, record) in records {
+                self.clean(policies, route, &record, batch);
+            }
+            return;
+        }
         self.fit(policies);
         batch.fit(policies);
         let mut ahead = Ahead::new();
