@@ -44,8 +44,8 @@ use crate::policy::{Plan, Policies};
 use crate::record::Record;
 use crate::scan::prefetch;
 
-/// How many plans there must be: the cache holds fewer, and looking ahead costs 20 ns a record.
-pub(super) const PLANS_MIN: usize = 64;
+/// How many plans there must be: one stays in the cache, and to look ahead costs some 20 ns a record.
+pub(super) const PLANS_MIN: usize = 2;
 /// Steps for what a plan points to.
 const PARTS: usize = 3;
 /// Steps before a record is cleaned.
