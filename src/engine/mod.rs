@@ -132,22 +132,23 @@ impl Engine {
         records: impl IntoIterator<Item = (&'r Route, Record<'r>)>,
         batch: &mut Batch,
     ) {
-        self.clean_each(policies, &mut records.into_iter().fuse(), batch);
+        if policies.plans().len() < ahead::PLANS_MIN {
+            for (route, record) in records {
+                self.clean(policies, route, &record, batch);
+            }
+        } else {
+            self.clean_each(policies, &mut records.into_iter().fuse(), batch);
+        }
     }
 
-    /// [`Engine::clean_all`], compiled once: the kernel is not inlined into each of its callers.
+    /// [`Engine::clean_all`] of several plans, compiled once: the kernel is not inlined into each of its
+    /// callers.
     fn clean_each<'r>(
         &mut self,
         policies: &Policies,
         records: &mut dyn Iterator<Item = (&'r Route, Record<'r>)>,
         batch: &mut Batch,
     ) {
-        if policies.plans().len() < ahead::PLANS_MIN {
-            for (route, record) in records {
-                self.clean(policies, route, &record, batch);
-            }
-            return;
-        }
         self.fit(policies);
         batch.fit(policies);
         let mut ahead = Ahead::new();
