@@ -31,14 +31,15 @@
 //! What seldom happens (an escape in a name, blanks, names that share a slot) is `#[cold]`: the walk's
 //! registers are then saved there, and not by every member. Web events 2 % quicker, audit events 3.
 //!
-//! What is left is instructions, some 11,500 a record (callgrind, Zen 3, web events): 3,240 in the object loop, which
-//! is 115 a member for its name and what follows it, 1,530 in stage 1, 2,170 in `text` and `sibling`, 870
-//! around a record, the rest in transforms. Fewer per member was tried, too: a hash of the first eight bytes
-//! alone, and members passed by what two bytes are at their ends, not by their quotes: 2 % slower each, for the
-//! compiler then keeps more on the stack. Linked as one (`lto = "fat"`) web and audit events take 4 % less time,
-//! an empty policy 8, and the bench three times as long to build; not done. Compiled for x86-64-v3 they take as long.
-//! What the processor guesses wrong depends on it: on a Xeon 17 % (575 ns a record over a hundred records
-//! that it has learnt by heart, 698 over many), on Zen 3 nothing.
+//! What is left is instructions, some 11,500 a record (callgrind, Zen 3, web events): 3,240 in the object
+//! loop, which is 115 a member for its name and what follows it, 1,530 in stage 1, 2,170 in `text` and
+//! `sibling`, 870 around a record, the rest in transforms. Fewer per member was tried, too: a hash of the
+//! first eight bytes alone, and members passed by what two bytes are at their ends, not by their quotes: 2
+//! % slower each, for the compiler then keeps more on the stack. Linked as one (`lto = "fat"`) web and
+//! audit events take 4 % less time, an empty policy 8, and the bench three times as long to build; not
+//! done. Compiled for x86-64-v3 they take as long. What the processor guesses wrong depends on it: on a
+//! Xeon 17 % (575 ns a record over a hundred records that it has learnt by heart, 698 over many), on Zen 3
+//! nothing.
 //!
 //! Taking out a member or element also takes a separator. Rule: with a sibling kept before it,
 //! everything from that sibling's end to its own end goes; without one, everything from its start
