@@ -224,7 +224,7 @@ fn millis(time: Duration) -> String {
 
 fn version(loaded: &Loaded, tenant: usize) -> u64 {
     let policies: &Policies = loaded.policies.as_ref().expect("a new set");
-    policies.plan(policies.slot(&format!("t{tenant}")).expect("a tenant")).version
+    policies.plan(policies.slot(format!("t{tenant}")).expect("a tenant")).version
 }
 
 fn write_keyring(path: &Path, count: usize) {

@@ -103,7 +103,7 @@ impl Config {
     /// All that do not, and the tenants that could be meant.
     pub fn check_default_policies(&self, policies: &Policies) -> Result<()> {
         let unserved = |route: &&RouteConfig| {
-            route.default_policy.as_ref().is_some_and(|tenant| policies.slot(tenant).is_none())
+            route.default_policy.as_ref().is_some_and(|tenant| policies.slot(&**tenant).is_none())
         };
         let faults: Vec<String> = self.routes.iter().filter(unserved).map(no_default).collect();
         if faults.is_empty() {

@@ -283,11 +283,11 @@ impl Batch {
         self.tally.touch(policies, slot, 1);
     }
 
-    /// The open entry's parts, and the counters of its plan's rules.
-    pub(super) fn parts(&mut self, policies: &Policies, slot: usize) -> Open<'_> {
+    /// The open entry's parts, and the counters of the rules of its plan, which has been named.
+    pub(super) fn parts(&mut self, slot: usize) -> Open<'_> {
         let Self { arena, entries, headers, tally, waiting, .. } = self;
         let entry = entries.last_mut().expect("begin has opened an entry");
-        let rules = tally.touch(policies, slot, 0);
+        let rules = tally.rules_of(slot);
         Open { out: Parts { arena, headers, entry }, rules, waiting }
     }
 

@@ -245,7 +245,7 @@ impl Engine {
                 self.answers.subjects(fields, record, keys, depth, &mut self.scratch)?
             }
         };
-        let batch::Open { out: mut parts, rules, waiting } = batch.parts(policies, slot);
+        let batch::Open { out: mut parts, rules, waiting } = batch.parts(slot);
         let (place, recent) = (place(record), Some(&mut self.recent));
         let context = Context { waiting: Some(waiting), keys, place, subjects, recent, drawn: 0 };
         let mut editor = PlanEditor::new(plan, context, rules, watch);

@@ -126,7 +126,14 @@ impl Tally {
         prefetch(self.row_of.get(slot..=slot).unwrap_or_default());
     }
 
+    /// The counters of the rules of a plan that has a row.
+    #[inline]
+    pub(super) fn rules_of(&mut self, slot: usize) -> &mut [RuleTally] {
+        &mut self.rules[self.rows[self.row_of[slot] as usize].rules()]
+    }
+
     /// Counts records of a plan; gives its rules' counters.
+    #[inline]
     pub(crate) fn touch(
         &mut self,
         policies: &Policies,
@@ -134,14 +141,19 @@ impl Tally {
         records: u64,
     ) -> &mut [RuleTally] {
         if self.row_of[slot] == NO_ROW {
-            let (first, count) = (self.rules.len(), policies.plan(slot).rules.len());
-            self.row_of[slot] = u32::try_from(self.rows.len()).expect("slots are numbered by u32");
-            self.rows.push(Row { slot, records: 0, first, count });
-            self.rules.resize(first + count, RuleTally::default());
+            self.add_row(policies, slot);
         }
         let row = &mut self.rows[self.row_of[slot] as usize];
         row.records += records;
         &mut self.rules[row.rules()]
+    }
+
+    #[cold]
+    fn add_row(&mut self, policies: &Policies, slot: usize) {
+        let (first, count) = (self.rules.len(), policies.plan(slot).rules.len());
+        self.row_of[slot] = u32::try_from(self.rows.len()).expect("slots are numbered by u32");
+        self.rows.push(Row { slot, records: 0, first, count });
+        self.rules.resize(first + count, RuleTally::default());
     }
 
     /// Adds a batch that was cleaned by these policies.

@@ -75,7 +75,7 @@ impl Whose<'_> {
     /// The slot of the plan that serves the record; `None` if there is none.
     pub(super) fn slot(self, policies: &Policies, route: &Route) -> Option<usize> {
         let named = match self {
-            Self::Named(name) => name.and_then(|name| policies.slot(str::from_utf8(name).ok()?)),
+            Self::Named(name) => name.and_then(|name| policies.slot(name)),
             Self::Known(slot) => slot,
         };
         let default = || route.default_tenant.as_deref().and_then(|tenant| policies.slot(tenant));

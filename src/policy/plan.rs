@@ -205,10 +205,10 @@ impl Policies {
         Ok(all)
     }
 
-    /// The slot of a tenant's plan.
+    /// The slot of a tenant's plan. No tenant has a name that is not UTF-8.
     #[must_use]
-    pub fn slot(&self, tenant: &str) -> Option<usize> {
-        self.by_tenant.find(tenant, |slot| &self.plans[slot].tenant)
+    pub fn slot(&self, tenant: impl AsRef<[u8]>) -> Option<usize> {
+        self.by_tenant.find(tenant.as_ref(), |slot| &self.plans[slot].tenant)
     }
 
     /// Where [`Policies::slot`] looks first.

@@ -76,7 +76,7 @@ impl Tenants {
         let empty = Seat { name: Ends::of(b""), slot: EMPTY };
         let mut tenants = Self { seats: vec![empty; size].into() };
         for (slot, plan) in plans.iter().enumerate() {
-            if tenants.find(&plan.tenant, |slot| &plans[slot].tenant).is_some() {
+            if tenants.find(plan.tenant.as_bytes(), |slot| &plans[slot].tenant).is_some() {
                 return Err(plan.tenant.clone());
             }
             let name = Ends::of(plan.tenant.as_bytes());
@@ -90,14 +90,14 @@ impl Tenants {
     #[inline]
     pub(super) fn find<'p>(
         &self,
-        tenant: &str,
+        tenant: &[u8],
         name_of: impl Fn(usize) -> &'p str,
     ) -> Option<usize> {
         if self.seats.is_empty() {
             return None;
         }
-        let name = Ends::of(tenant.as_bytes());
-        let is = |slot: u32| name.is_whole() || name_of(slot as usize) == tenant;
+        let name = Ends::of(tenant);
+        let is = |slot: u32| name.is_whole() || name_of(slot as usize).as_bytes() == tenant;
         let seat = self.seats[self.probe(name, is)];
         (seat.slot != EMPTY).then_some(seat.slot as usize)
     }
