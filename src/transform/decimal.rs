@@ -122,9 +122,13 @@ pub(super) fn floor_of(number: &str, decimals: i64) -> Option<i128> {
     })
 }
 
-/// Writes the canonical spelling of a number, byte by byte: the same for the same value. Plain
-/// digits while at most 40 stand on either side of the point, else `d.ddde±x`.
+/// Writes the canonical spelling of a number, byte by byte: the same for the same value. An integer is
+/// its digits, however many, as the text of them is; else plain digits while at most 40 stand on either side
+/// of the point, else `d.ddde±x`.
 pub(super) fn canonical(number: &str, mut write: impl FnMut(u8)) {
+    if is_plain_integer(number) {
+        return number.bytes().for_each(write);
+    }
     let value = Decimal::read(number);
     if value.count == 0 {
         return write(b'0');
@@ -373,6 +377,10 @@ mod tests {
             ("15e-4", "0.0015"),
             ("1e39", "1000000000000000000000000000000000000000"),
             ("1e40", "1e40"),
+            (
+                "-12345678901234567890123456789012345678901",
+                "-12345678901234567890123456789012345678901",
+            ),
             ("1e400", "1e400"),
             ("150e-302", "1.5e-300"),
             ("0.5", "0.5"),
