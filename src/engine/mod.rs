@@ -19,7 +19,7 @@ pub use tenant::{FieldPath, TenantSource};
 pub use watch::{At, Decided, Watch};
 
 use crate::error::Reason;
-use crate::format::json::{Scratch, splice};
+use crate::format::json::{Scratch, splice, splice_known};
 use crate::format::paths::{Paths, RuleId};
 use crate::keys::{EpochKeys, NoSecret};
 use crate::policy::{HeaderName, OnKey, Plan, Policies, View};
@@ -171,6 +171,7 @@ impl Engine {
         if self.generation != policies.generation() {
             self.keys.clear();
             self.keys.resize_with(policies.plans().len(), || None);
+            self.scratch.fit(policies.plans().len());
             self.generation = policies.generation();
         }
     }
@@ -257,7 +258,12 @@ impl Engine {
                     out.extend_from_slice(value);
                     return Ok(());
                 }
-                splice(value, decides.paths, depth, scratch, &mut editor, out)
+                if W::WATCHES || plan.conditions.is_some() {
+                    splice(value, decides.paths, depth, scratch, &mut editor, out)
+                } else {
+                    let paths = (slot, decides.paths);
+                    splice_known(value, paths, depth, scratch, &mut editor, out)
+                }
             })?;
         }
         let (limits, scratch) = (self.limits, &mut self.scratch);

@@ -41,6 +41,11 @@ impl<'a> Cursor<'a> {
         Self { bytes, quotes, at: 0, depth_left: depth_max.min(DEPTH_MAX) }
     }
 
+    /// The quotes not yet passed.
+    pub(super) const fn quotes(&self) -> &'a [u32] {
+        self.quotes
+    }
+
     /// Has all of the input been passed?
     pub(super) fn at_end(&self) -> bool {
         self.at == self.bytes.len()
@@ -232,7 +237,7 @@ impl<'a> Cursor<'a> {
 
 /// See [`Cursor::behind_container`].
 #[inline(never)]
-fn behind_container(
+pub(super) fn behind_container(
     bytes: &[u8],
     quotes: &[u32],
     at: usize,
@@ -255,7 +260,7 @@ fn behind_blanks(bytes: &[u8], mut at: usize) -> usize {
 
 /// Where the number or word that begins at `at` ends, if it is one.
 #[inline(never)]
-fn behind_bare(bytes: &[u8], at: usize) -> Option<usize> {
+pub(super) fn behind_bare(bytes: &[u8], at: usize) -> Option<usize> {
     match bytes.get(at)? {
         b't' => behind_word(bytes, at, *b"true"),
         b'f' => behind_word(bytes, at + 1, *b"alse"),

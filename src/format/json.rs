@@ -6,6 +6,9 @@
 //!        automaton (paths.rs) carried along
 //! edit:  where the state says so: copy what came before as it is, write the replacement
 //! ```
+//! Most records have the structure of one before them: those are followed (`shapes.rs`), which finds the
+//! values that rules decide without the walk; what is done to them is the same (`json/followed.rs`).
+//!
 //! The input is borrowed and copied at most once, in runs between edits; the output is never
 //! parsed again. Nothing is validated less because no rule looks at it: a record that is not JSON
 //! for the reader must not become clean.
@@ -31,20 +34,19 @@
 //! What seldom happens (an escape in a name, blanks, names that share a slot) is `#[cold]`: the walk's
 //! registers are then saved there, and not by every member. Web events 2 % quicker, audit events 3.
 //!
-//! What is left is instructions, some 11,500 a record (callgrind, Zen 3, web events): 3,240 in the object
+//! The walk is instructions, some 11,500 a record (callgrind, Zen 3, web events): 3,240 in the object
 //! loop, which is 115 a member for its name and what follows it, 1,530 in stage 1, 2,170 in `text` and
 //! `sibling`, 870 around a record, the rest in transforms. Fewer per member was tried, too: a hash of the
 //! first eight bytes alone, and members passed by what two bytes are at their ends, not by their quotes: 2
 //! % slower each, for the compiler then keeps more on the stack. Linked as one (`lto = "fat"`) web and
-//! audit events take 4 % less time, an empty policy 8, and the bench three times as long to build; not
-//! done. Compiled for x86-64-v3 they take as long. What the processor guesses wrong depends on it: on a
-//! Xeon 17 % (575 ns a record over a hundred records that it has learnt by heart, 698 over many), on Zen 3
-//! nothing.
+//! audit events take 4 % less time (2 since shapes), an empty policy 5 to 8, and the bench takes three
+//! times as long to build; not done. Compiled for x86-64-v3 they take as long.
 //!
 //! Taking out a member or element also takes a separator. Rule: with a sibling kept before it,
 //! everything from that sibling's end to its own end goes; without one, everything from its start
 //! to the start of the next. All other bytes stay, spaces too.
 
+mod followed;
 mod inside;
 mod renamed;
 
@@ -52,6 +54,7 @@ pub use inside::Texts;
 
 use super::grammar::{Cursor, Span, Step};
 use super::paths::{Here, Members, Next, Paths, RuleId, State};
+use super::shapes::Shapes;
 use super::{Container, Out, Scalar};
 use crate::error::Reason;
 use crate::scan::{Index, Scanner, append, find};
@@ -175,6 +178,7 @@ pub struct Scratch {
     /// Of the objects around whose members are renamed, what those are called.
     names: Vec<renamed::Called>,
     levels: inside::Levels,
+    shapes: Shapes,
     /// What [`Scratch::read`] lets the walk copy, and nobody looks at.
     unread: Vec<u8>,
 }
@@ -201,8 +205,14 @@ impl Scratch {
             value: String::new(),
             names: Vec::new(),
             levels: inside::Levels::new(scanner),
+            shapes: Shapes::default(),
             unread: Vec::new(),
         }
+    }
+
+    /// From now on [`splice_known`] is told of other policies, so many.
+    pub fn fit(&mut self, plans: usize) {
+        self.shapes.fit(plans);
     }
 
     /// Shows `reader` the values that `paths` names, and writes nothing.
@@ -241,10 +251,56 @@ pub fn splice<E: Editor>(
     editor: &mut E,
     out: &mut Vec<u8>,
 ) -> Result<(), Reason> {
-    let Scratch { index, key, value, names, levels, .. } = scratch;
+    let (mut walk, _) = start(input, paths, depth_max, scratch, editor, out)?;
+    walk.root()?;
+    walk.copy_to(input.len());
+    Ok(())
+}
+
+/// As [`splice`], by the paths of the policy in `slot` of those that [`Scratch::fit`] was told of: quicker
+/// for records of shapes that are known. `depth_max` is the same in all calls.
+///
+/// # Errors
+/// As [`splice`].
+pub fn splice_known<E: Editor>(
+    input: &[u8],
+    (slot, paths): (usize, &Paths),
+    depth_max: usize,
+    scratch: &mut Scratch,
+    editor: &mut E,
+    out: &mut Vec<u8>,
+) -> Result<(), Reason> {
+    let (mut walk, shapes) = start(input, paths, depth_max, scratch, editor, out)?;
+    let quotes = walk.cursor.quotes();
+    // What stays whole is passed quicker as one.
+    let stays = paths.root().object() == Here::Stay;
+    if !stays && shapes.follow(input, quotes, depth_max, slot, paths) {
+        walk.followed(shapes)?;
+    } else {
+        walk.root()?;
+        if !stays {
+            shapes.learn(input, quotes, depth_max, slot, paths);
+        }
+    }
+    walk.copy_to(input.len());
+    Ok(())
+}
+
+/// A walk over a record that stage 1 has passed.
+#[inline(always)]
+fn start<'a, E: Editor>(
+    input: &'a [u8],
+    paths: &'a Paths,
+    depth_max: usize,
+    scratch: &'a mut Scratch,
+    editor: &'a mut E,
+    out: &'a mut Vec<u8>,
+) -> Result<(Walk<'a, E>, &'a mut Shapes), Reason> {
+    let Scratch { index, key, value, names, levels, shapes, .. } = scratch;
     names.clear();
     let text = levels.scanner.index(input, index).map_err(|_| Reason::Malformed)?;
-    let mut walk = Walk {
+    let index = &*index;
+    let walk = Walk {
         cursor: Cursor::new(input, index.quotes(), depth_max),
         text,
         escapes: index.escapes(),
@@ -258,9 +314,7 @@ pub fn splice<E: Editor>(
         levels,
         out,
     };
-    walk.root()?;
-    walk.copy_to(input.len());
-    Ok(())
+    Ok((walk, shapes))
 }
 
 /// Where in the input the walk is, and what it carries.

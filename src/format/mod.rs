@@ -5,6 +5,7 @@ mod grammar;
 pub mod json;
 mod out;
 pub mod paths;
+mod shapes;
 
 pub use out::Out;
 

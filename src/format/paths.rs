@@ -245,6 +245,11 @@ impl<'a> Elements<'a> {
     pub(crate) fn get(&self, index: usize) -> &'a Next {
         self.first.get(index).unwrap_or(self.other)
     }
+
+    /// Where all elements lead, if no path names one by number.
+    pub(crate) const fn all(&self) -> Option<&'a Next> {
+        if self.first.is_empty() { Some(self.other) } else { None }
+    }
 }
 
 impl Paths {

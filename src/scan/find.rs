@@ -156,6 +156,59 @@ fn within_bytewise(bytes: [u8; WIDTH], first: u8, last: u8) -> u32 {
     bytes.iter().rev().fold(0, |found, byte| found << 1 | u32::from((first..=last).contains(byte)))
 }
 
+/// A text's stretches of N bytes.
+#[derive(Clone, Copy)]
+pub struct Windows<'a, const N: usize> {
+    text: &'a [u8],
+    /// How many there are.
+    count: usize,
+}
+
+impl<'a, const N: usize> Windows<'a, N> {
+    /// Those of `text`.
+    #[must_use]
+    pub const fn of(text: &'a [u8]) -> Self {
+        Self { text, count: (text.len() + 1).saturating_sub(N) }
+    }
+
+    /// The one that begins at `at`, if the text does not end within it. One comparison: `get` and
+    /// `first_chunk` make three.
+    #[inline(always)]
+    #[must_use]
+    pub fn get(&self, at: usize) -> Option<&'a [u8; N]> {
+        // SAFETY: at + N ≤ text.len(), so N bytes of `text` stand there.
+        (at < self.count).then(|| unsafe { &*self.text.as_ptr().add(at).cast::<[u8; N]>() })
+    }
+}
+
+/// Is each of the 32 bytes the one of `other`, but for those whose bit in `spare` is set, the first lowest?
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+#[must_use]
+pub fn begins_with(bytes: &[u8; 2 * WIDTH], other: &[u8; 2 * WIDTH], spare: u32) -> bool {
+    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8};
+    // SAFETY: x86-64 has SSE2; both have the 32 bytes that are loaded.
+    let half = |from: usize| unsafe {
+        let (bytes, other) = (bytes.as_ptr().add(from), other.as_ptr().add(from));
+        let equal = _mm_cmpeq_epi8(_mm_loadu_si128(bytes.cast()), _mm_loadu_si128(other.cast()));
+        _mm_movemask_epi8(equal).cast_unsigned()
+    };
+    half(0) | half(WIDTH) << WIDTH | spare == u32::MAX
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+#[must_use]
+pub fn begins_with(bytes: &[u8; 2 * WIDTH], other: &[u8; 2 * WIDTH], spare: u32) -> bool {
+    begins_with_bytewise(bytes, other, spare)
+}
+
+/// The specification of [`begins_with`].
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn begins_with_bytewise(bytes: &[u8; 2 * WIDTH], other: &[u8; 2 * WIDTH], spare: u32) -> bool {
+    (0..2 * WIDTH).all(|at| spare >> at & 1 == 1 || bytes[at] == other[at])
+}
+
 /// A bit for each byte that is more than `byte` and at most 0x7f, the first lowest.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
@@ -245,6 +298,26 @@ mod tests {
                 let digits = bytewise(word, u8::is_ascii_digit, b'.');
                 prop_assert_eq!(digits_and(word, b'.'), digits);
                 prop_assert_eq!(hex_and(word, b':'), bytewise(word, u8::is_ascii_hexdigit, b':'));
+            }
+        }
+
+        #[test]
+        fn stretches_are_compared_byte_by_byte(
+            bytes in any::<[u8; 2 * WIDTH]>(), at in 0..2 * WIDTH, spare in any::<u32>(), length in 0..40_usize,
+        ) {
+            let mut other = bytes;
+            other[at] ^= 1;
+            for spare in [spare, 0, u32::MAX << (length % 32), 1 << at] {
+                for other in [&bytes, &other] {
+                    let same = begins_with_bytewise(&bytes, other, spare);
+                    prop_assert_eq!(begins_with(&bytes, other, spare), same);
+                }
+            }
+            let text = [bytes, bytes].concat();
+            let windows = Windows::<WIDTH>::of(&text[..length]);
+            for from in 0..length + 2 {
+                let window = text[..length].get(from..).and_then(<[u8]>::first_chunk);
+                prop_assert_eq!(windows.get(from), window);
             }
         }
 

@@ -34,8 +34,10 @@ mod scalar;
 mod stage1;
 
 pub use copy::{append, append_joined, append_piece, chunk_at};
-pub use find::{digits_and, equal_to, find, find_or_control, hex_and, over, within};
-pub use prefetch::prefetch;
+pub use find::{
+    Windows, begins_with, digits_and, equal_to, find, find_or_control, hex_and, over, within,
+};
+pub use prefetch::{prefetch, prefetch_late};
 use stage1::Found;
 
 /// Offsets of a record's strings; reused from record to record.

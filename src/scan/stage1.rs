@@ -7,10 +7,7 @@
 //! have ways of their own.
 
 use super::Index;
-use super::prefetch::prefetch_at;
-
-/// How far ahead of a block memory is asked for, at most.
-const AHEAD_MAX: usize = 4096;
+use super::prefetch::prefetch_early;
 
 /// Bytes in a block.
 pub(super) const BLOCK: usize = 64;
@@ -88,14 +85,13 @@ struct Pass<'a> {
 pub(super) unsafe fn run<B: Block>(input: &[u8], index: &mut Index) -> Found {
     let Index { quotes, escapes } = index;
     let mut pass = Pass { input, escapes, escaped: 0, control: 0, run: None, not_utf8: false };
-    let ahead = input.len().min(AHEAD_MAX);
     let mut at = 0;
     while at < input.len() {
         let end = input.len().min(at + STRETCH);
         quotes.reserve(STRETCH);
         let (slots, mut count) = (quotes.as_mut_ptr(), quotes.len());
         while at + BLOCK <= end {
-            prefetch_at(input.as_ptr().wrapping_add(at + ahead));
+            prefetch_early(input, at);
             // SAFETY: at + 64 ≤ len; the caller vouches for the instruction set. There is room for a
             // slot for each of the stretch's bytes, and no block before has filled more than its own.
             count = unsafe { pass.step(B::load(input.as_ptr().add(at)), 0, at, slots, count) };

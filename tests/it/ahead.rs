@@ -16,7 +16,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 /// The last of them has no policy.
-const TENANTS: [&str; 4] = ["acme", "globex", "a tenant whose name is a long one", "nobody"];
+pub const TENANTS: [&str; 4] = ["acme", "globex", "a tenant whose name is a long one", "nobody"];
 
 /// Records of more bytes are withheld.
 const VALUE_BYTES: usize = 600;
@@ -109,7 +109,7 @@ fn routes() -> [Route; ROUTES] {
 }
 
 /// Two policies with keys, rules for keys and headers; one with conditions. Each of another tenant.
-fn policies(choices: &mut Choices<'_>) -> Option<Policies> {
+pub fn policies(choices: &mut Choices<'_>) -> Option<Policies> {
     let keyed = [0, 1].map(|tenant| {
         let policy: Policy = made::policy_with_key(choices);
         bridge::plan_for(TENANTS[tenant], &policy)

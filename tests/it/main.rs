@@ -34,6 +34,7 @@ mod replay;
 mod schedule;
 mod schema;
 mod secure;
+mod shapes;
 mod subject;
 mod tidy;
 mod trial;
