@@ -38,6 +38,7 @@
 use super::tenant::Whose;
 use super::{Batch, Route, guarded};
 use crate::error::Reason;
+use crate::format::json::Scratch;
 use crate::format::paths::State;
 use crate::keys::EpochKeys;
 use crate::policy::{Plan, Policies};
@@ -105,6 +106,7 @@ impl<'r> Ahead<'r> {
         policies: &Policies,
         keys: &[Option<EpochKeys>],
         batch: &Batch,
+        scratch: &Scratch,
     ) -> Option<&Coming<'r>> {
         self.waiting += usize::from(next.is_some());
         if let Some(Coming { whose: Ok(whose), .. }) = &next {
@@ -121,7 +123,7 @@ impl<'r> Ahead<'r> {
         }
         for part in 0..PARTS {
             if let Some(slot) = self.cold(now.wrapping_sub(2 + part)) {
-                prefetch_part(policies.plan(slot), part);
+                prefetch_part(policies.plan(slot), part, scratch.follows(slot));
             }
         }
         let ready = self.places[now.wrapping_sub(STEPS) % PLACES].as_ref();
@@ -146,18 +148,21 @@ impl<'r> Ahead<'r> {
 }
 
 /// Asks for what a record needs of its plan, as far as that is not in the cache for other tenants' records.
-/// Each part reads what the one before has asked for.
-fn prefetch_part(plan: &Plan, part: usize) {
-    let (Plan { rules, own, .. }, states) = (plan, plan.paths.states());
+/// Each part reads what the one before has asked for. A record that will be followed needs no states.
+fn prefetch_part(plan: &Plan, part: usize, follows: bool) {
+    let Plan { rules, own, .. } = plan;
     match part {
-        0 => {
-            prefetch(own.states.list(states));
-            prefetch(own.rules.list(rules));
-        }
-        1 => {
-            own.states.each(states, |state| prefetch(std::slice::from_ref(state)));
-            own.rules.each(rules, |rule| prefetch(std::slice::from_ref(rule)));
-        }
+        0 => prefetch(own.rules.list(rules)),
+        1 => own.rules.each(rules, |rule| prefetch(std::slice::from_ref(rule))),
+        _ => {}
+    }
+    if follows {
+        return;
+    }
+    let states = plan.paths.states();
+    match part {
+        0 => prefetch(own.states.list(states)),
+        1 => own.states.each(states, |state| prefetch(std::slice::from_ref(state))),
         _ => own.states.each(states, State::prefetch_table),
     }
 }

@@ -160,7 +160,7 @@ impl Engine {
             if next.is_none() && ahead.is_empty() {
                 return;
             }
-            if let Some(turn) = ahead.step(next, policies, &self.keys, batch) {
+            if let Some(turn) = ahead.step(next, policies, &self.keys, batch, &self.scratch) {
                 self.clean_whose(policies, turn.route, &turn.record, turn.slot, batch, &mut ());
             }
         }

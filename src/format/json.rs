@@ -215,6 +215,12 @@ impl Scratch {
         self.shapes.fit(plans);
     }
 
+    /// Are records of the policy in this slot followed, for all that is known?
+    #[must_use]
+    pub fn follows(&self, slot: usize) -> bool {
+        self.shapes.follows(slot)
+    }
+
     /// Shows `reader` the values that `paths` names, and writes nothing.
     ///
     /// # Errors
@@ -272,15 +278,11 @@ pub fn splice_known<E: Editor>(
 ) -> Result<(), Reason> {
     let (mut walk, shapes) = start(input, paths, depth_max, scratch, editor, out)?;
     let quotes = walk.cursor.quotes();
-    // What stays whole is passed quicker as one.
-    let stays = paths.root().object() == Here::Stay;
-    if !stays && shapes.follow(input, quotes, depth_max, slot, paths) {
+    if shapes.follow(input, quotes, depth_max, slot, paths) {
         walk.followed(shapes)?;
     } else {
         walk.root()?;
-        if !stays {
-            shapes.learn(input, quotes, depth_max, slot, paths);
-        }
+        shapes.learn(input, quotes, depth_max, slot, paths);
     }
     walk.copy_to(input.len());
     Ok(())

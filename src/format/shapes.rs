@@ -317,6 +317,11 @@ impl Shapes {
         self.rows.fit(plans);
     }
 
+    /// Are records of the policy in this slot followed, for all that is known?
+    pub(super) fn follows(&self, slot: usize) -> bool {
+        self.trust.rest == 0 && self.rows.is_made(slot)
+    }
+
     /// Follows a record that stage 1 has passed. If it is known to its end, [`Self::touched`] are the values
     /// that rules of the policy in `slot` decide.
     pub(super) fn follow(

@@ -93,6 +93,10 @@ impl Shapes {
     #[cold]
     #[inline(never)]
     pub(super) fn make_row(&mut self, slot: usize, paths: &Paths) {
+        if paths.root().object() == Here::Stay {
+            // What stays whole is passed quicker as one.
+            return self.rows.refuse(slot);
+        }
         let mut places = vec![Place::root(paths)];
         // Each stands behind its parent.
         for Context { parent, name, .. } in &self.contexts[1..] {

@@ -66,6 +66,16 @@ impl Rows {
         self.of[slot].number == Self::REFUSED
     }
 
+    /// Has it a row?
+    pub(super) fn is_made(&self, slot: usize) -> bool {
+        self.of[slot].number > Self::REFUSED
+    }
+
+    /// From now on its records are not followed.
+    pub(super) fn refuse(&mut self, slot: usize) {
+        self.of[slot].number = Self::REFUSED;
+    }
+
     /// A record of the policy was followed.
     pub(super) fn hit(&mut self, slot: usize) {
         let RowOf { misses, .. } = &mut self.of[slot];
