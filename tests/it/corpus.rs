@@ -34,3 +34,8 @@ fn policy_corpus() {
 fn transforms_corpus() {
     replay("transforms", target::transform);
 }
+
+#[test]
+fn shapes_corpus() {
+    replay("shapes", target::shapes);
+}

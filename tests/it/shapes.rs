@@ -51,36 +51,6 @@ fn said(
     (fate, rules.unwrap_or_default())
 }
 
-/// Other letters and digits here and there: values of the same shape, names now and then.
-fn other_letters(choices: &mut Choices<'_>, mut value: Vec<u8>) -> Vec<u8> {
-    for _ in 0..choices.below(12) {
-        let at = choices.below(value.len().max(1));
-        let with = match value.get(at) {
-            Some(b'0'..=b'9') => b'1' + choices.below(9) as u8,
-            Some(b'a'..=b'z') => b'a' + choices.below(26) as u8,
-            _ => continue,
-        };
-        value[at] = with;
-    }
-    value
-}
-
-/// Records, most of which are like one before.
-fn like_each_other(choices: &mut Choices<'_>) -> Vec<Vec<u8>> {
-    let mut all = vec![made::record(choices)];
-    for _ in 0..choices.below(24) {
-        let before = all[choices.below(all.len())].clone();
-        all.push(match choices.below(8) {
-            0 => made::record(choices),
-            1 => made::damaged(choices, before),
-            2 => before,
-            3 => [before, b" ".to_vec()].concat(),
-            _ => other_letters(choices, before),
-        });
-    }
-    all
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 800, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -91,7 +61,7 @@ proptest! {
         let limits = Limits { depth: 4 + choices.below(4), ..Limits::default() };
         let routes = ahead::TENANTS.map(route);
         let (mut engine, mut batch) = (Engine::new(limits), Batch::default());
-        for value in like_each_other(&mut choices) {
+        for value in made::alike(&mut choices) {
             // Its own policy twice, as the first time it may be learnt; then another's, which has not
             // seen it.
             let tenant = choices.below(3);

@@ -358,6 +358,36 @@ pub fn damaged(choices: &mut Choices<'_>, mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
+/// Other letters and digits here and there: values of the same shape, names now and then.
+fn other_letters(choices: &mut Choices<'_>, mut value: Vec<u8>) -> Vec<u8> {
+    for _ in 0..choices.below(12) {
+        let at = choices.below(value.len().max(1));
+        let with = match value.get(at) {
+            Some(b'0'..=b'9') => b'1' + choices.below(9) as u8,
+            Some(b'a'..=b'z') => b'a' + choices.below(26) as u8,
+            _ => continue,
+        };
+        value[at] = with;
+    }
+    value
+}
+
+/// Records, most of which are like one before.
+pub fn alike(choices: &mut Choices<'_>) -> Vec<Vec<u8>> {
+    let mut all = vec![record(choices)];
+    for _ in 0..choices.below(24) {
+        let before = all[choices.below(all.len())].clone();
+        all.push(match choices.below(8) {
+            0 => record(choices),
+            1 => damaged(choices, before),
+            2 => before,
+            3 => [before, b" ".to_vec()].concat(),
+            _ => other_letters(choices, before),
+        });
+    }
+    all
+}
+
 /// Bounds: the usual ones, or tight ones.
 pub fn bounds(choices: &mut Choices<'_>) -> Bounds {
     let tight = |choices: &mut Choices<'_>, usual: usize| {

@@ -124,6 +124,19 @@ fn compare(action: &Action, real: &Scalar<'_>, naive: &transforms::Scalar<'_>) {
     assert!(agree, "{action:?}: the twin says {expected:?}, limpid {outcome:?} {written}");
 }
 
+/// Records that are like each other, by an engine that comes to know them; its twin has seen none.
+pub fn shapes(data: &[u8]) {
+    let mut choices = Choices::new(data);
+    let (policy, bounds) = (made::policy(&mut choices), made::bounds(&mut choices));
+    let fresh = || Some(Kernel::new(bridge::plan(&policy)?, bounds));
+    let Some(mut knows) = fresh() else { return };
+    for value in made::alike(&mut choices) {
+        let walks = fresh().expect("as before").clean(&value);
+        let said = String::from_utf8_lossy(&value);
+        assert_eq!(knows.clean(&value), walks, "{policy}{bounds:?}\nvalue:  {said}");
+    }
+}
+
 /// The engine alone on any bytes, with the tightest bounds: no panic, nothing let through.
 pub fn tight(data: &[u8]) {
     let bounds = Bounds { depth: 2, value_bytes: 64, clean_bytes: 32 };
