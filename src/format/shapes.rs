@@ -445,7 +445,7 @@ impl Shapes {
         self.trust.rest -= 1;
         if self.trust.rest == 0 {
             self.trust = Trust::new((self.trust.next_rest * 2).min(Trust::REST_MAX));
-            if self.pieces.len() >= PIECES_MAX {
+            if self.pieces.len().max(self.contexts.len()) >= PIECES_MAX {
                 self.forget();
             }
         }
@@ -707,6 +707,16 @@ mod tests {
         assert!(shapes.trust.rest > 0);
         let rested = (1..).find(|_| knows(&mut shapes, 0, &rules, &unlike(1))).unwrap();
         assert!((500..1100).contains(&rested), "tried again after {rested}");
+
+        // Names of which no piece was made fill the graph, too.
+        while shapes.contexts.len() < PIECES_MAX {
+            let number = shapes.contexts.len();
+            shapes.trust = Trust::new(Trust::REST);
+            knows(&mut shapes, number % 200, &rules, &unlike(1000 + number));
+        }
+        shapes.trust.rest = 1;
+        knows(&mut shapes, 0, &rules, &unlike(1));
+        assert!(shapes.contexts.len() < 10, "all is learnt anew");
     }
 
     #[test]
