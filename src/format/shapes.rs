@@ -193,7 +193,7 @@ pub(super) struct Touched {
     piece: PieceId,
 }
 
-/// Where a touched value stands among its siblings.
+/// Where a value stands among its siblings.
 #[derive(Clone, Copy)]
 pub(super) struct Among {
     /// Where its member or element begins.

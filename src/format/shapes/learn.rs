@@ -2,8 +2,8 @@
 
 use super::places::Place;
 use super::{
-    Action, Context, ContextId, FOLLOWERS_MAX, NONE, PIECE_MAX, PIECES_MAX, Piece, PieceId, Shapes,
-    Value, WIDTH, spare,
+    Action, Among, Context, ContextId, FOLLOWERS_MAX, NONE, PIECE_MAX, PIECES_MAX, Piece, PieceId,
+    Shapes, Value, WIDTH, spare,
 };
 use crate::error::Reason;
 use crate::format::grammar::Cursor;
@@ -205,14 +205,6 @@ struct Run {
     behind: Option<ContextId>,
 }
 
-/// A value's place among its siblings.
-#[derive(Clone, Copy)]
-struct Sibling {
-    start: usize,
-    /// Where the one before it ends.
-    before: Option<usize>,
-}
-
 struct Lesson<'a, 's> {
     shapes: &'s mut Shapes,
     paths: &'a Paths,
@@ -228,8 +220,8 @@ impl<'a> Lesson<'a, '_> {
         }
         self.object(0, Place::root(self.paths))?;
         self.cursor.space();
-        let sibling = Sibling { start: self.cursor.at, before: None };
-        self.piece(Value::End, 0, self.cursor.at, sibling)
+        let among = Among { start: self.cursor.at, before: None };
+        self.piece(Value::End, 0, self.cursor.at, among)
     }
 
     fn object(&mut self, context: ContextId, place: Place<'a>) -> Result<(), Stop> {
@@ -248,7 +240,7 @@ impl<'a> Lesson<'a, '_> {
             self.cursor.colon()?;
             let place = place.member(name, self.paths);
             let context = self.shapes.context(context, Some(name))?;
-            self.value(context, place, Sibling { start, before })?;
+            self.value(context, place, Among { start, before })?;
             before = Some(self.cursor.at);
             if self.cursor.separator(b'}')? {
                 break;
@@ -268,7 +260,7 @@ impl<'a> Lesson<'a, '_> {
         let mut before = None;
         loop {
             let start = self.cursor.at;
-            self.value(element, place, Sibling { start, before })?;
+            self.value(element, place, Among { start, before })?;
             before = Some(self.cursor.at);
             if self.cursor.separator(b']')? {
                 break;
@@ -279,12 +271,7 @@ impl<'a> Lesson<'a, '_> {
     }
 
     /// The value that the cursor is at.
-    fn value(
-        &mut self,
-        context: ContextId,
-        place: Place<'a>,
-        sibling: Sibling,
-    ) -> Result<(), Stop> {
+    fn value(&mut self, context: ContextId, place: Place<'a>, among: Among) -> Result<(), Stop> {
         let value = self.next();
         let opaque = self.shapes.contexts[usize::from(context)].opaque;
         if matches!(value, Value::Object | Value::Array) && place.opens(value) && !opaque {
@@ -305,7 +292,7 @@ impl<'a> Lesson<'a, '_> {
         if place.action(value) == Action::NEVER {
             return Err(Stop::Policy);
         }
-        self.piece(value, context, self.cursor.at + usize::from(value == Value::Text), sibling)?;
+        self.piece(value, context, self.cursor.at + usize::from(value == Value::Text), among)?;
         self.cursor.skip()?;
         let quotes_left = self.cursor.quotes().len();
         self.run = Run { start: self.cursor.at, quotes_left, behind: Some(context) };
@@ -330,7 +317,7 @@ impl<'a> Lesson<'a, '_> {
         value: Value,
         context: ContextId,
         end: usize,
-        sibling: Sibling,
+        among: Among,
     ) -> Result<(), Stop> {
         let text = &self.cursor.bytes[self.run.start..end];
         if text.is_empty() || text.len() > PIECE_MAX {
@@ -347,8 +334,8 @@ impl<'a> Lesson<'a, '_> {
             next: NONE,
             other: NONE,
             context,
-            back: within(end - sibling.start)?,
-            before: within(sibling.before.map_or(0, |before| end - before))?,
+            back: within(end - among.start)?,
+            before: within(among.before.map_or(0, |before| end - before))?,
             value,
             long: text.len() > WIDTH,
             jumps: true,
