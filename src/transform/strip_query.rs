@@ -108,7 +108,10 @@ pub(super) fn read(url: &str) -> Option<(Parts<'_>, Range<usize>)> {
     let end = find_or_control(url.as_bytes(), [b'?', b'#', b'@']).unwrap_or(url.len());
     // Up to here is no user-info and nothing unreadable; and most URLs begin like this.
     let plain = matches!(url.as_bytes().get(end), None | Some(b'?' | b'#'));
-    if plain && ["https://", "http://", "/"].iter().any(|start| url[..end].starts_with(start)) {
+    let path = &url.as_bytes()[..end];
+    if plain
+        && (path.starts_with(b"https://") || path.starts_with(b"http://") || path.starts_with(b"/"))
+    {
         return Some((Parts::of(url, end), 0..0));
     }
     let parts = Parts::of(url, find(url.as_bytes(), [b'?', b'#']).unwrap_or(url.len()));
@@ -147,7 +150,18 @@ impl Iterator for Parameters<'_> {
 pub(super) fn is_named(parameter: &[u8], name: &str) -> bool {
     // Where the name must end is looked at first: that tells nearly all of them apart.
     matches!(parameter.get(name.len()), None | Some(b'='))
-        && parameter.get(..name.len()) == Some(name.as_bytes())
+        && parameter.get(..name.len()).is_some_and(|start| is_same(start, name.as_bytes()))
+}
+
+/// Are these two, of one length, the same? Without a call for names of the usual length.
+#[inline(always)]
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if let (8..=16, Some(first), Some(last)) =
+        (one.len(), one.first_chunk::<8>(), one.last_chunk::<8>())
+    {
+        return other.starts_with(first) && other.ends_with(last);
+    }
+    one == other
 }
 
 /// Where the user-info with its `@` stands in a URL without query and fragment, or an empty range;
