@@ -3,14 +3,21 @@
 //! A cursor knows where it is and what may come there, and nothing of rules: what is edited is the
 //! business of `json.rs`. Strings are jumped from quote to quote. Blanks are looked for only where
 //! the byte that stands there is none that the grammar wants, as events seldom have any; numbers
-//! are measured eight bytes at a time.
+//! are measured sixteen bytes at a time.
 //!
 //! Values that no rule looks into are passed by [`Cursor::skip`], which checks the same grammar
 //! without recursion. Audit events under an empty policy: 867 ns a record with one recursive walk for
 //! both, 609 with this (CPU time of the bench's `--over`, the least of 450 rounds).
+//!
+//! Tried and thrown away: a number's sign, fraction and soundness, and which word it is, told without any
+//! branch: 2 % slower, as what follows then waits for all of it. The sign alone: 1 % quicker.
 
 use crate::error::Reason;
 use crate::limits::DEPTH_MAX;
+use crate::scan::within;
+
+/// Bytes of a number that are looked at at once.
+const WIDTH: usize = 16;
 
 /// From a brace or bracket to the one that closes it.
 const CLOSES: u8 = b'}' - b'{';
@@ -265,8 +272,11 @@ pub(super) fn behind_bare(bytes: &[u8], at: usize) -> Option<usize> {
         b't' => behind_word(bytes, at, *b"true"),
         b'f' => behind_word(bytes, at + 1, *b"alse"),
         b'n' => behind_word(bytes, at, *b"null"),
-        b'-' => behind_digits(bytes, at + 1),
-        _ => behind_digits(bytes, at),
+        &first => {
+            // Every second number may be negative: that is no question for a branch.
+            let sign = usize::from(first == b'-');
+            short(bytes, at, sign).or_else(|| behind_any_digits(bytes, at + sign))
+        }
     }
 }
 
@@ -275,15 +285,7 @@ fn behind_word(bytes: &[u8], at: usize, word: [u8; 4]) -> Option<usize> {
     (bytes.get(at..at + 4)? == word).then_some(at + 4)
 }
 
-/// Where the number without sign that begins at `at` ends: at once if it has no exponent and less
-/// than eight bytes.
-#[inline(always)]
-fn behind_digits(bytes: &[u8], at: usize) -> Option<usize> {
-    let short = bytes.get(at..at + 8).and_then(|text| short(text.try_into().ok()?));
-    short.map(|length| at + length).or_else(|| behind_any_digits(bytes, at))
-}
-
-/// [`behind_digits`], byte by byte.
+/// Where the number without sign that begins at `start` ends.
 #[inline(never)]
 fn behind_any_digits(bytes: &[u8], start: usize) -> Option<usize> {
     let byte = |at: usize| bytes.get(at).copied().unwrap_or(0);
@@ -302,29 +304,35 @@ fn behind_any_digits(bytes: &[u8], start: usize) -> Option<usize> {
     Some(at)
 }
 
-/// Length of the number that `text` begins with, if it ends there, is sound, and has no exponent.
-#[inline]
-fn short(text: [u8; 8]) -> Option<usize> {
-    let others = non_digits(u64::from_le_bytes(text));
-    let byte = |at: usize| text.get(at).copied();
-    let whole = others.trailing_zeros() as usize / 8;
-    if whole == 0 || whole > 1 && text[0] == b'0' {
+/// Where the number that begins at `at`, with `sign` bytes of sign, ends, if it is short, sound, and has no
+/// exponent.
+#[inline(always)]
+fn short(bytes: &[u8], at: usize, sign: usize) -> Option<usize> {
+    let (others, start) = (!(digits(bytes, at) >> sign), at + sign);
+    let byte = |at: usize| bytes.get(start + at).copied().unwrap_or(0);
+    let whole = others.trailing_zeros() as usize;
+    if whole == 0 || whole > 1 && byte(0) == b'0' {
         return None;
     }
-    let end = match byte(whole)? {
-        b'.' => (others & (others - 1)).trailing_zeros() as usize / 8,
+    let end = match byte(whole) {
+        b'.' => (others & (others - 1)).trailing_zeros() as usize,
         _ => whole,
     };
-    (byte(end)? | 0x20 != b'e' && end != whole + 1).then_some(end)
+    (end + sign < WIDTH && byte(end) | 0x20 != b'e' && end != whole + 1).then_some(start + end)
 }
 
-/// The high bit of each byte that is no ASCII digit.
-#[inline]
-const fn non_digits(bytes: u64) -> u64 {
-    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    let values = bytes ^ 0x3030_3030_3030_3030;
-    // Nothing carries from byte to byte: 0x7f + 0x76 < 0x100.
-    (((values & LOW) + 0x7676_7676_7676_7676) | values) & !LOW
+/// A bit for each of the next bytes that is an ASCII digit, the first lowest.
+#[inline(always)]
+fn digits(bytes: &[u8], at: usize) -> u32 {
+    let here = bytes.get(at..).and_then(<[u8]>::first_chunk);
+    here.map_or_else(|| last_digits(bytes, at), |here| within(here, b'0', b'9'))
+}
+
+/// [`digits`] near the end.
+#[inline(never)]
+fn last_digits(bytes: &[u8], at: usize) -> u32 {
+    let last = bytes.last_chunk().map_or(0, |last| within(last, b'0', b'9'));
+    last.checked_shr((at + WIDTH - bytes.len()) as u32).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -335,25 +343,50 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_measured_at_once_is_what_the_grammar_says(
-            text in "[0-9]{1,4}[.eE+,}x-]{1,2}[0-9]{0,3}|[0-9.eE,]{8}|[0-9]{0,3}[.][0-9]{0,4}.",
+            before in "[,x]{0,20}",
+            text in "[0-9]{1,9}[.eE+,}x-]{1,2}[0-9]{0,9}|[0-9.eE,]{16}|[0-9]{0,3}[.][0-9]{0,4}.|[0-9]{1,20}",
+            sign in 0..2usize,
+            after in "[,} 0-9]{0,20}",
         ) {
-            let mut bytes = text.into_bytes();
-            bytes.resize(8, b' ');
-            if let Some(length) = short(bytes[..].try_into().unwrap()) {
-                prop_assert_eq!(behind_any_digits(&bytes, 0), Some(length));
+            let bytes = [&before, &"-"[..sign], &text, &after].concat().into_bytes();
+            if let Some(end) = short(&bytes, before.len(), sign) {
+                prop_assert_eq!(behind_any_digits(&bytes, before.len() + sign), Some(end));
+            }
+            let bytewise = |at: usize| {
+                let here = bytes.iter().skip(at).take(WIDTH).rev();
+                here.fold(0, |found, byte| found << 1 | u32::from(byte.is_ascii_digit()))
+            };
+            if bytes.len() >= WIDTH {
+                for at in 0..=bytes.len() {
+                    prop_assert_eq!(digits(&bytes, at), bytewise(at));
+                }
             }
         }
     }
 
     #[test]
     fn usual_numbers_are_measured_at_once() {
-        for (text, length) in [("0,      ", 1), ("243.66,\"", 6), ("-------0", 0), ("1234567}", 7)]
-        {
-            let want = (length > 0).then_some(length);
-            assert_eq!(short(*text.as_bytes().first_chunk().unwrap()), want, "{text}");
+        let ends = ["}", ",\"other\":\"text\""];
+        for (text, is_short) in [
+            ("0", true),
+            ("243.66", true),
+            ("12345678", true),
+            ("118.2437123", true),
+            ("12345678901234", true),
+            ("1234567890123456", false),
+            ("01", false),
+            ("1.", false),
+            ("1e5", false),
+            ("1.5E5", false),
+            ("", false),
+        ] {
+            for (sign, end) in [("", ends[0]), ("", ends[1]), ("-", ends[0]), ("-", ends[1])] {
+                let bytes = format!("{{\"some\":\"text\",\"n\":{sign}{text}{end}");
+                let at = bytes.len() - end.len() - text.len() - sign.len();
+                let want = is_short.then_some(at + sign.len() + text.len());
+                assert_eq!(short(bytes.as_bytes(), at, sign.len()), want, "{sign}{text}");
+            }
         }
-        for text in ["01,     ", "1.,     ", "1e5,    ", "1.5E5,  ", "12345678", "1.234567"] {
-            assert_eq!(short(*text.as_bytes().first_chunk().unwrap()), None, "{text}");
-        }
+        assert_eq!(short(b"[1]", 1, 0), None, "too short to be looked at at once");
     }
 }
