@@ -5,6 +5,7 @@
 //! may send straight from here, without a copy.
 
 use super::edit::Edited;
+use super::tally::RulesAt;
 use super::{RouteTally, RuleTally, Tally};
 use crate::error::Reason;
 use crate::format::Out;
@@ -277,17 +278,17 @@ impl Batch {
         self.entries.push(Entry { start: self.arena.len(), ..Entry::default() });
     }
 
-    /// Notes whose record it is.
-    pub(super) fn name_tenant(&mut self, policies: &Policies, slot: usize) {
+    /// Notes whose record it is; gives the place of its rules' counters.
+    pub(super) fn name_tenant(&mut self, policies: &Policies, slot: usize) -> RulesAt {
         self.entry().slot = Some(slot);
-        self.tally.touch(policies, slot, 1);
+        self.tally.touch(policies, slot, 1)
     }
 
-    /// The open entry's parts, and the counters of the rules of its plan, which has been named.
-    pub(super) fn parts(&mut self, slot: usize) -> Open<'_> {
+    /// The open entry's parts, and the counters of its rules, which [`Batch::name_tenant`] gave.
+    pub(super) fn parts(&mut self, rules: RulesAt) -> Open<'_> {
         let Self { arena, entries, headers, tally, waiting, .. } = self;
         let entry = entries.last_mut().expect("begin has opened an entry");
-        let rules = tally.rules_of(slot);
+        let rules = tally.at(rules);
         Open { out: Parts { arena, headers, entry }, rules, waiting }
     }
 

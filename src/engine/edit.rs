@@ -119,7 +119,9 @@ impl<'a, W: Watch> PlanEditor<'a, W> {
                 return self.on_mismatch(rule, mark, out);
             }
         };
-        self.tell(rule, edit, out.since(mark));
+        if W::WATCHES {
+            self.tell(rule, edit, out.since(mark));
+        }
         Ok(edit)
     }
 }
@@ -131,15 +133,18 @@ impl<W: Watch> Editor for PlanEditor<'_, W> {
     }
 
     #[inline]
-    fn fixed(&mut self, rule: RuleId) -> Option<Edit> {
-        let edit = match self.plan.rules[usize::from(rule)].transform {
-            Transform::Keep => Edit::Keep,
-            Transform::Drop => Edit::Drop,
-            _ => return None,
-        };
+    fn always(&self, rule: RuleId) -> Option<Edit> {
+        match self.plan.rules[usize::from(rule)].transform {
+            Transform::Keep => Some(Edit::Keep),
+            Transform::Drop => Some(Edit::Drop),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn did(&mut self, rule: RuleId, edit: Edit) {
         self.tally[usize::from(rule)].hits += 1;
         self.tell(rule, edit, b"");
-        Some(edit)
     }
 
     #[inline(always)]
@@ -237,8 +242,7 @@ impl<W: Watch> Editor for PlanEditor<'_, W> {
     }
 
     fn gone(&mut self, rule: RuleId) {
-        self.tally[usize::from(rule)].hits += 1;
-        self.tell(rule, Edit::Drop, b"");
+        self.did(rule, Edit::Drop);
     }
 }
 

@@ -149,9 +149,11 @@ impl Notes for Subjects<'_> {
 struct Reader<'a, N>(&'a mut N);
 
 impl<N: Notes> Editor for Reader<'_, N> {
-    fn fixed(&mut self, _: RuleId) -> Option<Edit> {
+    fn always(&self, _: RuleId) -> Option<Edit> {
         None
     }
+
+    fn did(&mut self, _: RuleId, _: Edit) {}
 
     fn scalar(
         &mut self,

@@ -22,7 +22,7 @@ use crate::error::Reason;
 use crate::format::json::{Scratch, splice, splice_known};
 use crate::format::paths::{Paths, RuleId};
 use crate::keys::{EpochKeys, NoSecret};
-use crate::policy::{HeaderName, OnKey, Plan, Policies, View};
+use crate::policy::{HeaderName, LastTenant, OnKey, Plan, Policies, View};
 use crate::record::{Raw, Record};
 use crate::scan::Scanner;
 use crate::transform::{Context, Place, Recent};
@@ -74,6 +74,8 @@ pub struct Engine {
     keys: Vec<Option<EpochKeys>>,
     /// Addresses encrypted with them.
     recent: Recent,
+    /// Whose the last record was.
+    last: LastTenant,
     /// Which [`Policies`] the keys are of.
     generation: u64,
 }
@@ -94,6 +96,7 @@ impl Engine {
             answers: Answers::default(),
             keys: Vec::new(),
             recent: Recent::default(),
+            last: LastTenant::default(),
             generation: 0,
         }
     }
@@ -121,7 +124,10 @@ impl Engine {
         watch: &mut W,
     ) {
         self.fit(policies);
-        let slot = guarded(|| self.slot(policies, route, record));
+        let slot = guarded(|| {
+            let whose = self.whose(policies, route, record)?;
+            Ok(whose.slot_again(policies, route, &mut self.last))
+        });
         self.clean_whose(policies, route, record, slot, batch, watch);
     }
 
@@ -170,6 +176,7 @@ impl Engine {
     fn fit(&mut self, policies: &Policies) {
         if self.generation != policies.generation() {
             self.keys.clear();
+            self.last = LastTenant::default();
             self.keys.resize_with(policies.plans().len(), || None);
             self.scratch.fit(policies.plans().len());
             self.generation = policies.generation();
@@ -229,7 +236,7 @@ impl Engine {
     ) -> Result<(), Reason> {
         let depth = self.limits.depth;
         let plan = policies.plan(slot);
-        batch.name_tenant(policies, slot);
+        let rules = batch.name_tenant(policies, slot);
         let value = record.value.map(Raw::expose);
         let decides = match &plan.conditions {
             None => Decides::always(plan),
@@ -246,7 +253,7 @@ impl Engine {
                 self.answers.subjects(fields, record, keys, depth, &mut self.scratch)?
             }
         };
-        let batch::Open { out: mut parts, rules, waiting } = batch.parts(slot);
+        let batch::Open { out: mut parts, rules, waiting } = batch.parts(rules);
         let (place, recent) = (place(record), Some(&mut self.recent));
         let context = Context { waiting: Some(waiting), keys, place, subjects, recent, drawn: 0 };
         let mut editor = PlanEditor::new(plan, context, rules, watch);
@@ -340,6 +347,9 @@ fn epoch_keys<'k>(
     timestamp_ms: Option<i64>,
 ) -> Result<Option<&'k EpochKeys>, Reason> {
     let Some(source) = &plan.keys else { return Ok(None) };
+    if cached.as_ref().is_some_and(|cached| cached.hold(timestamp_ms)) {
+        return Ok(cached.as_ref());
+    }
     let period = source.period(timestamp_ms).map_err(no_key)?;
     if cached.as_ref().is_none_or(|cached| cached.period() != period) {
         *cached = Some(source.keys(period));

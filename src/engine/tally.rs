@@ -89,6 +89,9 @@ impl Row {
     }
 }
 
+/// Where a plan's counters stand.
+pub(crate) struct RulesAt(Range<usize>);
+
 const NO_ROW: u32 = u32::MAX;
 
 impl Tally {
@@ -126,26 +129,21 @@ impl Tally {
         prefetch(self.row_of.get(slot..=slot).unwrap_or_default());
     }
 
-    /// The counters of the rules of a plan that has a row.
+    /// Counters of rules.
     #[inline]
-    pub(super) fn rules_of(&mut self, slot: usize) -> &mut [RuleTally] {
-        &mut self.rules[self.rows[self.row_of[slot] as usize].rules()]
+    pub(crate) fn at(&mut self, RulesAt(rules): RulesAt) -> &mut [RuleTally] {
+        &mut self.rules[rules]
     }
 
-    /// Counts records of a plan; gives its rules' counters.
+    /// Counts records of a plan; gives the place of its rules' counters.
     #[inline]
-    pub(crate) fn touch(
-        &mut self,
-        policies: &Policies,
-        slot: usize,
-        records: u64,
-    ) -> &mut [RuleTally] {
+    pub(crate) fn touch(&mut self, policies: &Policies, slot: usize, records: u64) -> RulesAt {
         if self.row_of[slot] == NO_ROW {
             self.add_row(policies, slot);
         }
         let row = &mut self.rows[self.row_of[slot] as usize];
         row.records += records;
-        &mut self.rules[row.rules()]
+        RulesAt(row.rules())
     }
 
     #[cold]
@@ -164,7 +162,7 @@ impl Tally {
         }
         for plan in batch.plans() {
             let sums = self.touch(policies, plan.slot, plan.records);
-            for (sum, counts) in sums.iter_mut().zip(plan.rules) {
+            for (sum, counts) in self.at(sums).iter_mut().zip(plan.rules) {
                 sum.hits += counts.hits;
                 sum.mismatches += counts.mismatches;
             }

@@ -5,7 +5,7 @@ use crate::error::Reason;
 use crate::format::json::{Edit, Editor, Scratch};
 use crate::format::paths::{OnContainer, Paths, RuleId, RulePath, Segment};
 use crate::format::{Container, Out, Scalar};
-use crate::policy::Policies;
+use crate::policy::{LastTenant, Policies};
 use crate::record::{Headers, Raw, Record};
 use crate::scan::prefetch;
 use std::sync::Arc;
@@ -78,8 +78,22 @@ impl Whose<'_> {
             Self::Named(name) => name.and_then(|name| policies.slot(name)),
             Self::Known(slot) => slot,
         };
-        let default = || route.default_tenant.as_deref().and_then(|tenant| policies.slot(tenant));
-        named.or_else(default)
+        named.or_else(|| default_slot(policies, route))
+    }
+
+    /// As [`Self::slot`], quicker where it is the `last` record's, of the same policies.
+    pub(super) fn slot_again(
+        self,
+        policies: &Policies,
+        route: &Route,
+        last: &mut LastTenant,
+    ) -> Option<usize> {
+        match self {
+            Self::Named(Some(name)) => {
+                policies.slot_again(name, last).or_else(|| default_slot(policies, route))
+            }
+            other => other.slot(policies, route),
+        }
     }
 
     /// Asks for what [`Self::slot`] looks at.
@@ -88,6 +102,10 @@ impl Whose<'_> {
             prefetch(policies.seat(name));
         }
     }
+}
+
+fn default_slot(policies: &Policies, route: &Route) -> Option<usize> {
+    route.default_tenant.as_deref().and_then(|tenant| policies.slot(tenant))
 }
 
 fn from_header<'r>(headers: &'r dyn Headers, wanted: &[u8]) -> Option<Raw<'r>> {
@@ -135,9 +153,11 @@ struct Finder<'a> {
 }
 
 impl Editor for Finder<'_> {
-    fn fixed(&mut self, _: RuleId) -> Option<Edit> {
+    fn always(&self, _: RuleId) -> Option<Edit> {
         None
     }
+
+    fn did(&mut self, _: RuleId, _: Edit) {}
 
     fn scalar(&mut self, _: RuleId, value: Scalar<'_>, _: &mut Out<'_>) -> Result<Edit, Reason> {
         let slot = match value {

@@ -344,9 +344,12 @@ impl Editor for Finder {
         self.texts.leave();
     }
 
-    fn fixed(&mut self, rule: RuleId) -> Option<Edit> {
-        self.find(rule, self.at);
+    fn always(&self, _: RuleId) -> Option<Edit> {
         Some(Edit::Keep)
+    }
+
+    fn did(&mut self, rule: RuleId, _: Edit) {
+        self.find(rule, self.at);
     }
 
     fn scalar(&mut self, _: RuleId, _: Scalar<'_>, _: &mut Out<'_>) -> Result<Edit, Reason> {

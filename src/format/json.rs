@@ -15,7 +15,7 @@
 //!
 //! Tried and thrown away, on web events of 805 B with ten rules:
 //! - copying up to a value before its rule is asked, for `drop` and `keep` too: 1,105 ns a record,
-//!   1,055 with [`Editor::fixed`];
+//!   1,055 with [`Editor::always`];
 //! - a cursor handed to functions by value, to keep it in registers: its fields are stored one by one and
 //!   read back two at a time, which the processor waits for. Audit events 1,445 ns, 1,247 without;
 //! - a bitmask of the names' lengths before the look-up: half of the names pass it, and a look-up that
@@ -38,9 +38,16 @@
 //! loop, which is 115 a member for its name and what follows it, 1,530 in stage 1, 2,170 in `text` and
 //! `sibling`, 870 around a record, the rest in transforms. Fewer per member was tried, too: a hash of the
 //! first eight bytes alone, and members passed by what two bytes are at their ends, not by their quotes: 2
-//! % slower each, for the compiler then keeps more on the stack. Linked as one (`lto = "fat"`) web and
-//! audit events take 4 % less time (2 since shapes), an empty policy 5 to 8, and the bench takes three
-//! times as long to build; not done. Compiled for x86-64-v3 they take as long.
+//! % slower each, for the compiler then keeps more on the stack. Compiled for x86-64-v3 they take as long.
+//!
+//! Linked as one (`lto = "fat"` in Cargo.toml) web events take 567 ns, not 605, audit events 761, not 808,
+//! an empty policy 599, not 643 (Zen 4): no call goes through a table. A first build takes 375 s, not 368,
+//! one after a change 162, not 111.
+//!
+//! Where the compiler happens to lay the code is worth 3 % to either side: the same source with loops
+//! aligned, or all blocks, took 552 and 536 ns, 555 as it comes. So what is to be gained by less than
+//! that is counted in instructions (`valgrind --tool=callgrind`, of `--over FILE --out /dev/null`), and timed
+//! in several layouts (`-C llvm-args=-align-loops=64`).
 //!
 //! Taking out a member or element also takes a separator. Rule: with a sibling kept before it,
 //! everything from that sibling's end to its own end goes; without one, everything from its start
@@ -54,7 +61,7 @@ pub use inside::Texts;
 
 use super::grammar::{Cursor, Span, Step};
 use super::paths::{Here, Members, Next, Paths, RuleId, State};
-use super::shapes::Shapes;
+use super::shapes::{Does, Policy, Shapes};
 use super::{Container, Out, Scalar};
 use crate::error::Reason;
 use crate::scan::{Index, Scanner, append, find};
@@ -82,8 +89,11 @@ pub trait Editor {
     }
 
     /// What `rule` does to every value, if it is always the same: then nothing is copied or read
-    /// for it. Never [`Edit::Replace`].
-    fn fixed(&mut self, rule: RuleId) -> Option<Edit>;
+    /// for it, and [`Editor::did`] is told. Never [`Edit::Replace`].
+    fn always(&self, rule: RuleId) -> Option<Edit>;
+
+    /// `rule` has done to a value what it always does.
+    fn did(&mut self, rule: RuleId, edit: Edit);
 
     /// A scalar that `rule` decides.
     ///
@@ -278,7 +288,14 @@ pub fn splice_known<E: Editor>(
 ) -> Result<(), Reason> {
     let (mut walk, shapes) = start(input, paths, depth_max, scratch, editor, out)?;
     let quotes = walk.cursor.quotes();
-    if shapes.follow(input, quotes, depth_max, slot, paths) {
+    let editor = &walk.editor;
+    let does = |rule| match editor.always(rule) {
+        None => Does::Reads,
+        Some(Edit::Drop) => Does::Drops,
+        Some(_) => Does::Keeps,
+    };
+    let policy = Policy { slot, paths, does: &does };
+    if shapes.follow(input, quotes, depth_max, policy) {
         walk.followed(shapes)?;
     } else {
         walk.root()?;
@@ -532,8 +549,8 @@ impl<'a, E: Editor> Walk<'a, E> {
             first => {
                 self.cursor.bare()?;
                 match next.scalar {
-                    Here::Rule(rule) => match self.editor.fixed(rule) {
-                        Some(edit) => Ok(fate(edit)),
+                    Here::Rule(rule) => match self.fixed(rule) {
+                        Some(fate) => Ok(fate),
                         None => self.edit_bare(rule, start, first),
                     },
                     Here::Opens => self.bare(next, start, first),
@@ -547,8 +564,8 @@ impl<'a, E: Editor> Walk<'a, E> {
     #[inline(never)]
     fn bare(&mut self, next: &'a Next, start: usize, first: u8) -> Step<Fate> {
         match self.paths.state(next).scalar() {
-            Here::Rule(rule) => match self.editor.fixed(rule) {
-                Some(edit) => Ok(fate(edit)),
+            Here::Rule(rule) => match self.fixed(rule) {
+                Some(fate) => Ok(fate),
                 None => self.edit_bare(rule, start, first),
             },
             here => Ok(self.untouched(here)),
@@ -568,10 +585,26 @@ impl<'a, E: Editor> Walk<'a, E> {
     /// A string that a rule decides.
     #[inline(always)]
     fn ruled_text(&mut self, rule: RuleId, text: Span) -> Step<Fate> {
-        match self.editor.fixed(rule) {
-            Some(edit) => Ok(fate(edit)),
-            None if self.is_escaped(text) => self.edit_escaped(rule, text),
-            None => self.edit_text(rule, text),
+        match self.fixed(rule) {
+            Some(fate) => Ok(fate),
+            None => self.edit(rule, text),
+        }
+    }
+
+    /// What `rule` always does, if it does.
+    #[inline(always)]
+    fn fixed(&mut self, rule: RuleId) -> Option<Fate> {
+        let edit = self.editor.always(rule)?;
+        self.editor.did(rule, edit);
+        Some(fate(edit))
+    }
+
+    /// A string that a rule decides that reads it.
+    #[inline(always)]
+    fn edit(&mut self, rule: RuleId, text: Span) -> Step<Fate> {
+        match self.is_escaped(text) {
+            true => self.edit_escaped(rule, text),
+            false => self.edit_text(rule, text),
         }
     }
 
@@ -610,9 +643,20 @@ impl<'a, E: Editor> Walk<'a, E> {
 
     /// A container that `rule` has whole.
     fn take(&mut self, rule: RuleId, container: Container, start: usize, end: usize) -> Step<Fate> {
-        if let Some(edit) = self.editor.fixed(rule) {
-            return Ok(fate(edit));
+        match self.fixed(rule) {
+            Some(fate) => Ok(fate),
+            None => self.edit_whole(rule, container, start, end),
         }
+    }
+
+    #[inline(never)]
+    fn edit_whole(
+        &mut self,
+        rule: RuleId,
+        container: Container,
+        start: usize,
+        end: usize,
+    ) -> Step<Fate> {
         self.copy_to(start);
         let mark = self.out.len();
         let edit = self.editor.container(rule, container, &mut Out::json(self.out))?;

@@ -15,6 +15,7 @@
 
 use super::{Cipher, NoSecret, SecretId, SecretIndex, Secrets};
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -201,6 +202,27 @@ impl KeySource {
         Ok(Period { secret: self.secrets.at(timestamp_ms)?, epoch })
     }
 
+    /// The record times that are in a period, which this has given.
+    fn times(&self, Period { secret, epoch }: Period) -> Range<i64> {
+        let Some((_, since, until)) = self.secrets.spans().find(|(index, ..)| *index == secret)
+        else {
+            return 0..0;
+        };
+        let all = since..until.unwrap_or(i64::MAX);
+        match self.epoch {
+            Epoch::Never => all,
+            Epoch::Every(length) => {
+                let length = i64::try_from(length.get()).unwrap_or(i64::MAX);
+                let times = |number: i128| {
+                    let at = number.saturating_mul(length.into());
+                    i64::try_from(at).unwrap_or(if at < 0 { i64::MIN } else { i64::MAX })
+                };
+                let epoch = i128::from(epoch);
+                times(epoch).max(all.start)..times(epoch + 1).min(all.end)
+            }
+        }
+    }
+
     /// Every period of epoch `number`, also those that no record time may fall into: for those who
     /// look for the key of something that tells its epoch.
     pub fn periods_of(&self, number: i64) -> impl Iterator<Item = Period> {
@@ -221,6 +243,7 @@ impl KeySource {
         ciphers.extend(needed.filter_map(|purpose| Cipher::new(purpose, self, period)));
         EpochKeys {
             period,
+            times: self.times(period),
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             pseudonym: self.key(period),
             ciphers,
@@ -258,6 +281,7 @@ static SERIAL: AtomicU64 = AtomicU64::new(1);
 /// A tenant's keys in one epoch.
 pub struct EpochKeys {
     period: Period,
+    times: Range<i64>,
     serial: u64,
     pseudonym: PseudonymKey,
     ciphers: Vec<Cipher>,
@@ -268,6 +292,13 @@ impl EpochKeys {
     #[must_use]
     pub const fn period(&self) -> Period {
         self.period
+    }
+
+    /// Is this record time (Unix milliseconds) in their period? Not said of records without one, nor of the
+    /// last millisecond that there is.
+    #[inline]
+    pub(crate) fn hold(&self, timestamp_ms: Option<i64>) -> bool {
+        timestamp_ms.is_some_and(|at| self.times.contains(&at))
     }
 
     /// A number that no other keys in this process have.
@@ -306,6 +337,8 @@ impl fmt::Debug for EpochKeys {
 mod tests {
     use super::*;
     use crate::keys::Secret;
+    use crate::keys::secrets::Dated;
+    use proptest::prelude::*;
 
     fn source(tenant: &str, epoch: Epoch) -> KeySource {
         KeySource::new(Secrets::from(Secret::new([7; 32])), tenant, epoch)
@@ -314,6 +347,31 @@ mod tests {
     /// The key of the epoch of that number.
     fn key(source: &KeySource, number: i64) -> PseudonymKey {
         source.key(source.periods_of(number).next().expect("one secret"))
+    }
+
+    proptest! {
+        #[test]
+        fn keys_hold_the_times_of_their_period(
+            length in prop_oneof![Just(0), 1..50u64, any::<u64>()],
+            from in proptest::collection::btree_set(-100..100i64, 0..3),
+            destroyed in 0..4usize,
+            one in prop_oneof![-120..120i64, any::<i64>(), Just(i64::MIN), Just(i64::MAX)],
+            other in prop_oneof![-120..120i64, any::<i64>(), Just(i64::MIN), Just(i64::MAX)],
+        ) {
+            let from = [i64::MIN].into_iter().chain(from);
+            let dated = from.enumerate().map(|(number, from_ms)| Dated {
+                from_ms,
+                secret: (number != destroyed).then(|| Secret::new([number as u8; 32]).into()),
+            });
+            let secrets = Secrets::of(dated.collect());
+            let source = KeySource::new(secrets, "acme", Epoch::every_ms(length));
+            if let Ok(period) = source.period(Some(one)) {
+                let keys = source.keys(period);
+                let is_in = source.period(Some(other)) == Ok(period);
+                prop_assert_eq!(keys.hold(Some(other)), is_in && other != i64::MAX);
+                prop_assert!(!keys.hold(None));
+            }
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub use path::{Flaw, Place, parse as parse_path, shown as shown_name};
 pub use plan::{Alike, HeaderName, OnKey, OnMismatch, Own, Plan, Policies, Rule, Unlisted};
 pub use schema::schema;
 pub use shared::{BASE, Shared};
+pub use tenants::LastTenant;
 
 use crate::document::{self, Faults, Reader, Source, Span};
 use crate::format::paths::{RuleId, Segment};

@@ -28,6 +28,14 @@ pub(crate) struct Seat {
 
 const EMPTY: u32 = u32::MAX;
 
+/// The name that was looked up last: most records have the tenant of the one before. Looked up anew, all that
+/// is asked of the plan waits for the look-up.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LastTenant {
+    name: Option<Ends>,
+    slot: Option<usize>,
+}
+
 /// What tells names apart: up to 16 bytes, all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Ends {
@@ -40,11 +48,15 @@ impl Ends {
     #[inline]
     fn of(bytes: &[u8]) -> Self {
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+            let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+            return Self { first, last, length };
+        }
         let (first, last) = match (bytes.first_chunk(), bytes.last_chunk()) {
-            (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
-            _ => (bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0),
+            (Some(first), Some(last)) => (u32::from_le_bytes(*first), u32::from_le_bytes(*last)),
+            _ => (bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte)), 0),
         };
-        Self { first, last, length }
+        Self { first: first.into(), last: last.into(), length }
     }
 
     /// Does it hold the whole name?
@@ -100,6 +112,22 @@ impl Tenants {
         let is = |slot: u32| name.is_whole() || name_of(slot as usize).as_bytes() == tenant;
         let seat = self.seats[self.probe(name, is)];
         (seat.slot != EMPTY).then_some(seat.slot as usize)
+    }
+
+    /// As [`Self::find`], for who was told of `last`, which is then this one.
+    #[inline]
+    pub(super) fn find_again<'p>(
+        &self,
+        tenant: &[u8],
+        last: &mut LastTenant,
+        name_of: impl Fn(usize) -> &'p str,
+    ) -> Option<usize> {
+        let name = Ends::of(tenant);
+        if name.is_whole() && last.name == Some(name) {
+            return last.slot;
+        }
+        *last = LastTenant { name: Some(name), slot: self.find(tenant, name_of) };
+        last.slot
     }
 
     /// The seat where a name is looked for first, if there is any.
@@ -166,6 +194,22 @@ mod tests {
             }
         }
         assert_eq!(Policies::default().slot("a"), None);
+    }
+
+    #[test]
+    fn the_last_name_is_no_other() {
+        let names = ["", "a", "abcd", "abcde", "abcdefgh", "a-name-of-16-byt", "a-name-of-17-byte"];
+        let policies = Policies::of(names.map(plan).into()).unwrap();
+        let all = names.into_iter().enumerate().map(|(slot, name)| (name, Some(slot)));
+        let none = ["b", "abce", "abcdd", "a-name-of-17-bytf"].map(|name| (name, None));
+        let all: Vec<_> = all.chain(none).collect();
+        let mut last = LastTenant::default();
+        for (before, after) in all.iter().flat_map(|one| all.iter().map(move |other| (one, other)))
+        {
+            for (name, slot) in [before, before, after] {
+                assert_eq!(policies.slot_again(name.as_bytes(), &mut last), *slot, "{name}");
+            }
+        }
     }
 
     #[test]

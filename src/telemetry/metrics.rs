@@ -468,7 +468,8 @@ mod tests {
         let row = RouteTally { records_in, bytes_in, records_out, bytes_out, ..Default::default() };
         let mut tally = Tally::default();
         tally.fit(policies);
-        tally.touch(policies, 1, 3)[1] = RuleTally { hits: 5, mismatches: 2 };
+        let rules = tally.touch(policies, 1, 3);
+        tally.at(rules)[1] = RuleTally { hits: 5, mismatches: 2 };
         tally.routes.push(row);
         tally.routes[0].withheld[Reason::Tenant as usize] = 1;
         tally

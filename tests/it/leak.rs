@@ -553,9 +553,10 @@ fn debug_of_what_was_near_a_record_is_silent() {
 struct Everything;
 
 impl limpid::format::json::Editor for Everything {
-    fn fixed(&mut self, _: limpid::format::paths::RuleId) -> Option<limpid::format::json::Edit> {
+    fn always(&self, _: limpid::format::paths::RuleId) -> Option<limpid::format::json::Edit> {
         None
     }
+    fn did(&mut self, _: limpid::format::paths::RuleId, _: limpid::format::json::Edit) {}
     fn scalar(
         &mut self,
         _: limpid::format::paths::RuleId,

@@ -3,9 +3,9 @@
 //! What is done to each is what the walk does. What the walk knows of siblings, for those that go,
 //! is known here from the piece before the value and from the value that went last.
 
-use super::{Editor, Fate, Span, Step, Walk, fate};
-use crate::format::Container;
-use crate::format::shapes::{Among, Shapes, Value};
+use super::{Edit, Editor, Fate, Span, Step, Walk};
+use crate::format::paths::RuleId;
+use crate::format::shapes::{Among, Does, Shapes, Touched, Value};
 
 /// The member or element that went last.
 #[derive(Default)]
@@ -21,33 +21,43 @@ impl<E: Editor> Walk<'_, E> {
     pub(super) fn followed(&mut self, shapes: &Shapes) -> Step<()> {
         let mut gone = Gone::default();
         for &touched in shapes.touched() {
-            let (start, end, rule) = (touched.start as usize, touched.end as usize, touched.rule);
-            let (written, copied) = (self.out.len(), self.copied);
-            let fate = match shapes.value(touched) {
-                Value::Text => self.ruled_text(rule, Span { start, end })?,
-                Value::Bare => match self.editor.fixed(rule) {
-                    Some(edit) => fate(edit),
-                    None => {
-                        self.cursor.at = end;
-                        self.edit_bare(rule, start, self.cursor.bytes[start])?
-                    }
-                },
-                Value::Object | Value::EmptyObject => {
-                    self.take(rule, Container::Object, start, end)?
+            let rule = touched.rule();
+            let goes = match touched.does() {
+                Does::Reads => self.reads(rule, touched)? == Fate::Goes,
+                Does::Keeps => {
+                    self.editor.did(rule, Edit::Keep);
+                    false
                 }
-                Value::Array | Value::EmptyArray => {
-                    self.take(rule, Container::Array, start, end)?
+                Does::Drops => {
+                    self.editor.did(rule, Edit::Drop);
+                    true
                 }
-                Value::End => Fate::Stays,
             };
-            if fate == Fate::Goes {
-                self.out.truncate(written);
-                self.copied = copied;
-                let end = end + usize::from(shapes.value(touched) == Value::Text);
-                self.leave_out(&mut gone, shapes.among(touched), end);
+            if goes {
+                self.leave_out(&mut gone, shapes.among(touched), touched.behind());
             }
         }
         Ok(())
+    }
+
+    /// A value that `rule` reads.
+    #[inline(always)]
+    fn reads(&mut self, rule: RuleId, touched: Touched) -> Step<Fate> {
+        let (written, copied) = (self.out.len(), self.copied);
+        let (start, behind) = (touched.start(), touched.behind());
+        let fate = if touched.value == Value::Text {
+            self.edit(rule, Span { start, end: behind - 1 })?
+        } else if touched.value == Value::Bare {
+            self.cursor.at = behind;
+            self.edit_bare(rule, start, self.cursor.bytes[start])?
+        } else {
+            self.edit_whole(rule, self.container(start), start, behind)?
+        };
+        if fate == Fate::Goes {
+            self.out.truncate(written);
+            self.copied = copied;
+        }
+        Ok(fate)
     }
 
     /// Leaves out a member or element that ends at `end`, with a separator.

@@ -2,8 +2,8 @@
 
 use super::places::Place;
 use super::{
-    Action, Among, Context, ContextId, FOLLOWERS_MAX, NONE, PIECE_MAX, PIECES_MAX, Piece, PieceId,
-    Shapes, Value, WIDTH, spare,
+    Action, Among, Context, ContextId, Does, FOLLOWERS_MAX, NONE, PIECE_MAX, PIECES_MAX, Piece,
+    PieceId, Shapes, Value, WIDTH, spare,
 };
 use crate::error::Reason;
 use crate::format::grammar::Cursor;
@@ -289,7 +289,7 @@ impl<'a> Lesson<'a, '_> {
                 done => done,
             };
         }
-        if place.action(value) == Action::NEVER {
+        if place.action(value, &|_| Does::Reads) == Action::NEVER {
             return Err(Stop::Policy);
         }
         self.piece(value, context, self.cursor.at + usize::from(value == Value::Text), among)?;
@@ -337,7 +337,7 @@ impl<'a> Lesson<'a, '_> {
             back: within(end - among.start)?,
             before: within(among.before.map_or(0, |before| end - before))?,
             value,
-            long: text.len() > WIDTH,
+            usual: text.len() <= WIDTH && value == Value::Text,
             jumps: true,
         };
         self.shapes.add(self.run.behind, text, piece)

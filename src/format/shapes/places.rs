@@ -1,7 +1,7 @@
 //! What a policy's automaton says of the graph's places.
 
-use super::{Action, Context, Shapes, Value};
-use crate::format::paths::{Here, Paths, State};
+use super::{Action, Context, Does, Policy, Shapes, Value};
+use crate::format::paths::{Here, Paths, RuleId, State};
 
 /// A place in the records, to one policy.
 #[derive(Clone, Copy)]
@@ -68,8 +68,8 @@ impl<'p> Place<'p> {
         matches!(here, Here::Stay | Here::Descend)
     }
 
-    /// What becomes of a value here; of an object or array, if it is passed whole.
-    pub(super) fn action(self, value: Value) -> Action {
+    /// What becomes of a value here, if rules do that; of an object or array, if it is passed whole.
+    pub(super) fn action(self, value: Value, does: &dyn Fn(RuleId) -> Does) -> Action {
         let here = match (self, value) {
             (_, Value::End) | (Self::Inert, _) => return Action::STAYS,
             (Self::Never | Self::Root(_), _) => return Action::NEVER,
@@ -82,7 +82,7 @@ impl<'p> Place<'p> {
                 Action::STAYS
             }
             Here::Stay => Action::STAYS,
-            Here::Rule(rule) => Action::rule(rule),
+            Here::Rule(rule) => Action::rule(rule, does(rule)),
             Here::Gone(_) | Here::Descend | Here::Sift { .. } | Here::Opens => Action::NEVER,
         }
     }
@@ -92,7 +92,8 @@ impl Shapes {
     /// Makes a policy's row as long as the graph.
     #[cold]
     #[inline(never)]
-    pub(super) fn make_row(&mut self, slot: usize, paths: &Paths) {
+    pub(super) fn make_row(&mut self, policy: Policy<'_>) {
+        let Policy { slot, paths, does } = policy;
         if paths.root().object() == Here::Stay {
             // What stays whole is passed quicker as one.
             return self.rows.refuse(slot);
@@ -108,7 +109,7 @@ impl Shapes {
         }
         let row = self.pieces.iter().enumerate().map(|(id, piece)| match id {
             0 => Action::NEVER,
-            _ => places[usize::from(piece.context)].action(piece.value),
+            _ => places[usize::from(piece.context)].action(piece.value, does),
         });
         self.rows.set(slot, row.collect());
     }

@@ -137,13 +137,14 @@ impl Rows {
 mod tests {
     use super::*;
     use crate::format::paths::RuleId;
+    use crate::format::shapes::Does;
 
     #[test]
     fn policies_that_there_is_no_room_for_are_refused() {
         let mut rows = Rows { of: vec![RowOf::default(); 4], ..Rows::default() };
         rows.clear();
         let row = |rule: RuleId, length: usize| -> Box<[Action]> {
-            vec![Action::rule(rule); length].into()
+            vec![Action::rule(rule, Does::Keeps); length].into()
         };
         rows.set(0, row(0, ACTIONS_MAX / 2));
         rows.set(1, row(0, ACTIONS_MAX / 2));
