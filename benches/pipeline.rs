@@ -1,11 +1,14 @@
 //! The whole way over a real Kafka: what does cleaning cost beside passing records through?
 //!
 //! ```text
-//! deploy/dev/kafka.sh up
+//! LIMPID_KAFKA_SETTINGS=group.initial.rebalance.delay.ms=1000 deploy/dev/kafka.sh up
 //! LIMPID_KAFKA=127.0.0.1:29092 cargo bench --bench pipeline --features floor -- \
 //!     [--records N] [--turns N] [--json FILE] [--keep] [--peer PROGRAM] \
 //!     [--lanes N] [--more YAML]
 //! ```
+//! With that setting, which brokers have by default, all lanes join before partitions are given out. Without
+//! it the first has all of them until the broker's next heartbeat, and a turn may be over by then.
+//!
 //! `--peer` adds a program that passes records through by another client: benches/peers/franz, at least
 //! once. `--lanes` are as many as cores unless it says otherwise, `--more` is a line of configuration.
 //!

@@ -329,6 +329,7 @@ impl<'a> Lesson<'a, '_> {
             first: padded(text),
             spare: spare(text.len()),
             tail: 0,
+            tail_spare: spare(text.len().saturating_sub(WIDTH)),
             length: within(text.len())?,
             quotes: within(self.run.quotes_left - self.cursor.quotes().len() + opens)?,
             next: NONE,
