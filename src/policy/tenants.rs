@@ -29,8 +29,9 @@ pub(crate) struct Seat {
 const EMPTY: u32 = u32::MAX;
 
 /// The name that was looked up last: most records have the tenant of the one before. Looked up anew, all that
-/// is asked of the plan waits for the look-up.
-#[derive(Debug, Clone, Copy, Default)]
+/// is asked of the plan waits for the look-up. It may be nobody's name but a record's content, so it shows
+/// nothing of itself.
+#[derive(Clone, Copy, Default)]
 pub struct LastTenant {
     name: Option<Ends>,
     slot: Option<usize>,
