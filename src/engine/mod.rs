@@ -123,11 +123,7 @@ impl Engine {
         batch: &mut Batch,
         watch: &mut W,
     ) {
-        self.fit(policies);
-        let slot = guarded(|| {
-            let whose = self.whose(policies, route, record)?;
-            Ok(whose.slot_again(policies, route, &mut self.last))
-        });
+        let slot = guarded(|| self.slot(policies, route, record));
         self.clean_whose(policies, route, record, slot, batch, watch);
     }
 
@@ -210,7 +206,9 @@ impl Engine {
         route: &Route,
         record: &Record<'_>,
     ) -> Result<Option<usize>, Reason> {
-        Ok(self.whose(policies, route, record)?.slot(policies, route))
+        self.fit(policies);
+        let whose = self.whose(policies, route, record)?;
+        Ok(whose.slot_again(policies, route, &mut self.last))
     }
 
     /// What a record that is not too large says of its tenant.
